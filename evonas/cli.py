@@ -1,0 +1,256 @@
+"""The command line: `evonas run | resume | front | list | check | ui | sync`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from evonas import __version__
+from evonas.errors import EvonasError
+
+if TYPE_CHECKING:
+    from evonas.compose import Search
+    from evonas.history import History
+    from evonas.space import SearchSpace
+    from evonas.tracking.base import Tracker
+
+INTERRUPTED = 130
+
+app = typer.Typer(
+    name="evonas",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+File = Annotated[Path, typer.Argument(metavar="FILE", help="An experiment, e.g. experiments/quickstart.yaml.")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[KEY=VALUE]...", help="Values that replace the file's, e.g. strategy.population=20 seed=3."),
+]
+Run = Annotated[
+    Path | None, typer.Argument(metavar="[RUN]", help="A run folder; the newest under runs/ when left out.")
+]
+
+
+def main() -> None:
+    """Run the command line; a mistake of the user's is printed without a traceback and exits with 2."""
+    try:
+        app()
+    except EvonasError as error:
+        _print_error(error)
+        sys.exit(error.exit_code)
+
+
+@app.callback(invoke_without_command=True)
+def _evonas(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+) -> None:
+    """Find neural architectures that trade objectives off, on one machine or a Ray cluster.
+
+    A search is described by a YAML file, evaluated by workers, journaled as it goes and shown in MLflow:
+
+        evonas check experiments/quickstart.yaml        # is it sound, and what will it cost?
+
+        evonas run experiments/quickstart.yaml          # search
+
+        evonas front                                    # the Pareto front of the newest run
+
+        evonas ui                                       # the same, and all its charts, in the browser
+    """
+    if version:
+        typer.echo(f"evonas {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def run(
+    file: File,
+    overrides: Overrides = None,
+    folder: Annotated[
+        Path | None, typer.Option("--run", help="The run folder to make; a new one under runs/ when left out.")
+    ] = None,
+) -> None:
+    """Search, and print the Pareto front.
+
+    Everything that happens is in the run folder the moment it happened. Ctrl-C ends a search cleanly; 'evonas resume'
+    continues it, also after a crash, as if nothing had been.
+    """
+    from evonas import config, run_folder, search
+
+    experiment = config.load(file, overrides or [])
+    path = folder or run_folder.new_path(experiment.runs, experiment.name)
+    with _resumable(path):
+        _, history = search.run(experiment, path, _watch)
+    _print_end(path, history)
+
+
+@app.command()
+def resume(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
+    overrides: Overrides = None,
+    force: Annotated[bool, typer.Option("--force", help="Resume although library versions have changed.")] = False,
+) -> None:
+    """Continue a search that was interrupted, or prolong one that ended.
+
+    Only what does not decide the outcome may change: pool.*, tracking.*, and evaluations, the length of the search.
+    """
+    from evonas import run_folder, search
+
+    path = run_folder.find(run)
+    with _resumable(path):
+        history = search.resume(path, overrides or [], _watch, force=force)
+    _print_end(path, history)
+
+
+@app.command()
+def front(
+    run: Run = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON, and nothing else.")] = False,
+) -> None:
+    """Print the Pareto front of a run, finished or not, and write its plots (front.html, front.png) into its folder."""
+    import json
+
+    from evonas import run_folder
+    from evonas.history import History
+    from evonas.reports.result import result, write_result
+
+    path = run_folder.find(run)
+    history = History.read(path)
+    space = _space(history)
+    write_result(history, space, path)
+    if as_json:
+        typer.echo(json.dumps(result(history, space), indent=2))
+    else:
+        _print_front(path, history)
+
+
+@app.command("list")
+def list_(
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="What to explain, with its options.")] = None,
+) -> None:
+    """Show the spaces, data sets, evaluators, strategies, pools and trackers that ship; with a NAME, its options.
+
+    An experiment names them by their import path ('use:'), and those of your own packages in the same way.
+    """
+    from rich.console import Console
+
+    from evonas import catalogue
+
+    Console().print(catalogue.explain(name) if name else catalogue.overview())
+
+
+@app.command()
+def check(file: File, overrides: Overrides = None) -> None:
+    """Validate an experiment without running it: space, data, gates, one batch of training, and what a run will cost."""
+    from rich.console import Console
+
+    from evonas import config
+    from evonas.check import report
+
+    for line in report(config.load(file, overrides or [])):
+        Console().print(line)
+
+
+@app.command()
+def ui(
+    runs: Annotated[Path, typer.Argument(metavar="[RUNS]", help="The folder that holds the runs.")] = Path("runs"),
+    port: Annotated[int, typer.Option(help="The port to serve on.")] = 5000,
+    host: Annotated[str, typer.Option(help="The address to serve on; the default is this machine alone.")] = "127.0.0.1",
+) -> None:
+    """Browse the runs of this machine in the MLflow UI."""
+    from evonas.tracking.mlflow import ui_command
+
+    command = ui_command(runs, host=host, port=port)
+    typer.echo(f"MLflow UI at http://{host}:{port}/ - Ctrl-C ends it")
+    os.execv(command[0], command)
+
+
+@app.command()
+def sync(run: Run = None, overrides: Overrides = None) -> None:
+    """Send MLflow what it has missed of a run; what it has already is not sent twice."""
+    from evonas import config, run_folder
+    from evonas.errors import ConfigError
+    from evonas.history import History
+
+    path = run_folder.find(run)
+    history = History.read(path)
+    experiment = config.parse(history.header.config, overrides or [], origin=str(path))
+    if experiment.tracking is None:
+        raise ConfigError(f"{path} was run without tracking: name a server with tracking.uri=...")
+    tracker = experiment.tracking.build({"run_folder": path.absolute(), "space": experiment.space.build()})
+    typer.echo(tracker.sync())
+
+
+def _watch(search: Search, path: Path) -> Sequence[Tracker]:
+    """Say what is about to be searched, and show the progress on this terminal."""
+    from rich.console import Console as Terminal
+
+    from evonas.early_exit import joint_acceptance
+    from evonas.tracking.console import Console
+
+    terminal = Terminal()
+    experiment = search.experiment
+    terminal.print(f"[bold]{experiment.name}[/bold]: {search.space.size():,} genomes, run folder {path}", highlight=False)
+    if search.gates:
+        share = joint_acceptance(search.gates, search.sampled)
+        gates = ", ".join(gate.name for gate in search.gates)
+        terminal.print(f"gates: {gates} let {share:.1%} of uniform networks through", highlight=False)
+    return [Console(evaluations=experiment.evaluations, space=search.space, console=terminal)]
+
+
+@contextmanager
+def _resumable(path: Path) -> Iterator[None]:
+    """Turn an interrupt into a clean end, and say how to continue."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        typer.echo(f"\nInterrupted. Nothing finished is lost; continue with:\n\n    evonas resume {path}\n")
+        sys.exit(INTERRUPTED)
+
+
+def _print_end(path: Path, history: History) -> None:
+    _print_front(path, history)
+    typer.echo(f"\n  evonas front {path}    prints this again\n  evonas ui    shows it in the browser")
+
+
+def _print_front(path: Path, history: History) -> None:
+    from rich.console import Console
+
+    from evonas.reports.table import failures_table, front_table, gates_table
+
+    console = Console()
+    console.print(front_table(history, _space(history)))
+    if history.header.gates:
+        console.print(gates_table(history))
+    if history.failures:
+        console.print(failures_table(history))
+    console.print(
+        f"hypervolume {history.front.hypervolume:.6f}, {len(history.evaluations)} networks evaluated in "
+        f"{history.elapsed:.0f} s, front {history.front.digest()}\nplots: {path / 'front.html'}, {path / 'front.png'}",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def _space(history: History) -> SearchSpace:
+    from evonas.component import Component
+
+    options = dict(history.header.config["space"])
+    space: SearchSpace = Component(options.pop("use"), options).build()
+    return space
+
+
+def _print_error(error: EvonasError) -> None:
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    console.print("[bold red]error:[/bold red]", end=" ")
+    console.print(str(error), markup=False, highlight=False, soft_wrap=True)

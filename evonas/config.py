@@ -1,0 +1,247 @@
+"""The experiment file: strict, frozen models of what a YAML file and `key=value` overrides may say."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Annotated, Any
+
+import pydantic
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
+
+from evonas.component import Component
+from evonas.config_errors import explain
+from evonas.config_text import apply_overrides, read_yaml
+from evonas.early_exit import AppliesTo
+from evonas.errors import ComponentError, ConfigError, nearest
+
+
+class Strict(BaseModel):
+    """A model that refuses unknown keys and never changes."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        allow_inf_nan=False,
+        arbitrary_types_allowed=True,
+        validate_default=True,
+    )
+
+
+def _as_component(value: object) -> object:
+    if isinstance(value, str):
+        return Component(value)
+    if isinstance(value, Mapping):
+        if not isinstance(value.get("use"), str):
+            raise ValueError("needs 'use: package.module:Name'")
+        return Component(value["use"], {key: option for key, option in value.items() if key != "use"})
+    if not isinstance(value, Component):
+        raise ValueError("must be 'package.module:Name', or {use: package.module:Name} with options")
+    return value
+
+
+ComponentField = Annotated[
+    Component,
+    BeforeValidator(_as_component),
+    PlainSerializer(lambda component: {"use": component.use, **component.options}),
+]
+
+
+class Quantile(Strict):
+    """A bound given as a share of the space: `{quantile: 0.5}` lets the lower half of uniform genomes through."""
+
+    quantile: float = Field(gt=0, le=1)
+
+
+def _as_bound(value: object) -> object:
+    if isinstance(value, bool) or not isinstance(value, int | float | Mapping | Quantile):
+        raise ValueError("must be a number, or {quantile: 0.5} for the median of the space")
+    return value
+
+
+Bound = Annotated[float | Quantile, BeforeValidator(_as_bound)]
+
+
+class ObjectiveConfig(Strict):
+    """A metric to trade off. Direction and worst value come from the evaluator's declaration unless given here."""
+
+    metric: str
+    maximize: bool | None = None
+    worst: float | None = None
+
+
+class ConstraintConfig(Strict):
+    """A metric that must stay within bounds."""
+
+    metric: str
+    at_most: float | None = None
+    at_least: float | None = None
+
+    @pydantic.model_validator(mode="after")
+    def _bounded(self) -> ConstraintConfig:
+        return _check_bounded(self)
+
+
+class GateConfig(Strict):
+    """A bound on a static cost that turns candidates away before they cost anything."""
+
+    metric: str
+    at_most: Bound | None = None
+    at_least: Bound | None = None
+    applies_to: AppliesTo = "all"
+
+    @pydantic.model_validator(mode="after")
+    def _bounded(self) -> GateConfig:
+        return _check_bounded(self)
+
+
+Bounded = typing.TypeVar("Bounded", ConstraintConfig, GateConfig)
+
+
+def _check_bounded(bounds: Bounded) -> Bounded:
+    if bounds.at_most is None and bounds.at_least is None:
+        raise ValueError(f"needs a bound on '{bounds.metric}': at_most, at_least or both")
+    return bounds
+
+
+def _as_objective(value: object) -> object:
+    return {"metric": value} if isinstance(value, str) else value
+
+
+class Experiment(Strict):
+    """A whole experiment; every key has a default, so a file says only what differs."""
+
+    name: str = Field(default="search", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    seed: int = Field(default=0, ge=0)
+    space: ComponentField = Component("evonas.spaces.cell201:Cell201")
+    data: ComponentField | None = Component("evonas.workers.datasets:digits")
+    evaluator: ComponentField = Component("evonas.workers.trained:Trained")
+    strategy: ComponentField = Component("evonas.strategies.pymoo_nsga2:NSGA2")
+    objectives: tuple[Annotated[ObjectiveConfig, BeforeValidator(_as_objective)], ...] = (
+        ObjectiveConfig(metric="valid_error"),
+        ObjectiveConfig(metric="params"),
+    )
+    constraints: tuple[ConstraintConfig, ...] = ()
+    gates: tuple[GateConfig, ...] = ()
+    evaluations: int = Field(default=400, ge=1)
+    max_consecutive_failures: int = Field(default=10, ge=1)
+    pool: ComponentField = Component("evonas.workers.ray_pool:RayPool")
+    tracking: ComponentField | None = Component("evonas.tracking.mlflow:MLflow")
+    runs: Path = Path("runs")
+
+    def plain(self) -> dict[str, Any]:
+        """Return the experiment as JSON-plain values."""
+        return self.model_dump(mode="json")
+
+    def identity(self) -> str:
+        """Return a hash of what is decisive."""
+        return hashlib.sha256(json.dumps(self.decisive(), sort_keys=True).encode()).hexdigest()[:16]
+
+    def decisive(self) -> dict[str, Any]:
+        """Return all that decides the outcome as plain values: not the pool, the tracking, the length or the folder."""
+        decisive = {key: value for key, value in self.plain().items() if key not in CHANGEABLE}
+        # trained weights depend on the number of torch threads: of a worker's `cpus`, or of LocalPool's `threads`
+        cpus = self.pool.options.get("cpus") or self.pool.options.get("threads") or 1
+        return {**decisive, "pool.cpus": max(1, int(cpus))}
+
+
+COMPONENTS = ("space", "data", "evaluator", "strategy", "pool", "tracking")
+"""The keys that name components."""
+
+CHANGEABLE = frozenset({"name", "evaluations", "max_consecutive_failures", "pool", "tracking", "runs"})
+"""The keys that may differ when a run is resumed (of `pool`, all but the threads of a worker)."""
+
+
+def load(path: Path, overrides: Sequence[str] = ()) -> Experiment:
+    """Read an experiment file and apply `key=value` overrides; raise ConfigError for whatever is wrong."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        found = [str(p) for folder in (path.parent, Path("experiments")) for p in folder.glob("*.yaml")]
+        raise ConfigError(f"there is no experiment file {path}{nearest(str(path), found)}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read: {error}") from error
+    document = read_yaml(text, origin=str(path))
+    if document is None:
+        document = {}
+    if not isinstance(document, dict):
+        raise ConfigError(f"{path} must hold keys and values, not a {type(document).__name__}")
+    return parse(document, overrides, origin=str(path))
+
+
+def parse(document: Mapping[str, Any], overrides: Sequence[str] = (), origin: str = "experiment") -> Experiment:
+    """Turn plain values into an Experiment whose components' options are checked and complete with defaults."""
+    try:
+        given = json.loads(json.dumps(document, default=str))
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"{origin}: {error}: only plain keys and values may be given") from error
+    values = _with_use({**Experiment().plain(), **given})
+    apply_overrides(values, overrides)
+    values = _with_use(values)
+    try:
+        experiment = Experiment.model_validate_json(json.dumps(values), strict=True)
+    except pydantic.ValidationError as error:
+        raise ConfigError(explain(error, Experiment, values, origin)) from None
+    checked = {
+        key: checked_options(component, f"{origin}: {key}")
+        for key in COMPONENTS
+        if isinstance(component := getattr(experiment, key), Component)
+    }
+    return experiment.model_copy(update=checked)
+
+
+def _with_use(values: dict[str, Any]) -> dict[str, Any]:
+    """Let the options of a component that is not named be those of the default one."""
+    named = {
+        key: {"use": Experiment.model_fields[key].default.use, **values[key]}
+        for key in COMPONENTS
+        if isinstance(values.get(key), dict)
+    }
+    return {**values, **named}
+
+
+def checked_options(component: Component, origin: str) -> Component:
+    """Return the component with its options checked against its signature's types, and completed with its defaults."""
+    try:
+        model = _options_model(component)
+    except ComponentError as error:
+        raise ComponentError(f"{origin}: {error}") from error.__cause__
+    try:
+        options = model.model_validate_json(json.dumps(component.options), strict=True)
+    except pydantic.ValidationError as error:
+        raise ConfigError(explain(error, model, component.options, origin)) from None
+    return Component(component.use, options.model_dump(mode="json", by_alias=True))
+
+
+def _options_model(component: Component) -> type[Strict]:
+    """Return a model of the options; its fields have aliases, because an option may be called `copy`."""
+    parameters = component.parameters()
+    hints = _hints(component, component.load(), set(parameters))
+    fields: dict[str, Any] = {}
+    for number, (name, parameter) in enumerate(parameters.items()):
+        if parameter.kind in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD):
+            raise ComponentError(f"{component.use} takes *{name}: a component must name its options one by one")
+        hint, default = hints.get(name, Any), parameter.default
+        if default is None:
+            hint = hint | None
+        field = Field(alias=name) if default is inspect.Parameter.empty else Field(alias=name, default=default)
+        fields[f"option_{number}"] = (hint, field)
+    return pydantic.create_model("Options", __base__=Strict, **fields)
+
+
+def _hints(component: Component, function: Callable[..., Any], options: set[str]) -> dict[str, Any]:
+    """Return the types of the options; those of other parameters may be imported for type checkers only."""
+    called = function.__init__ if inspect.isclass(function) else function
+    annotations = {n: hint for n, hint in getattr(called, "__annotations__", {}).items() if n in options}
+    namespace = SimpleNamespace(__annotations__=annotations)
+    try:
+        return typing.get_type_hints(namespace, getattr(called, "__globals__", {}), include_extras=True)
+    except NameError as error:
+        raise ComponentError(
+            f"{component.use}: the type of an option is not known where it is used: {error}"
+        ) from error

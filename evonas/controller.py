@@ -1,0 +1,160 @@
+"""The search loop: the only place where strategy, pool, journal and trackers meet."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Sequence
+
+from evonas.early_exit import EarlyExit
+from evonas.errors import EvonasError, SearchStopped
+from evonas.evaluation import Candidate, Failure, Outcome
+from evonas.history import Generation, History
+from evonas.journal import Asked, Closed, Event, Finished, Journal
+from evonas.pool import WorkerPool
+from evonas.space import Genome
+from evonas.strategies.base import Strategy
+from evonas.tracking.base import Tracker
+
+
+class Controller:
+    """Keeps the pool busy with what the strategy asks for until `evaluations` candidates have an outcome.
+
+    Every event is in the journal, on the disk, before anything acts on it, so the journal is the only checkpoint: a
+    controller that is given a history continues it, the candidates without an outcome first.
+    """
+
+    def __init__(
+        self,
+        *,
+        strategy: Strategy,
+        early_exit: EarlyExit,
+        pool: WorkerPool,
+        journal: Journal,
+        history: History,
+        trackers: Sequence[Tracker],
+        evaluations: int,
+        max_consecutive_failures: int,
+    ) -> None:
+        self._strategy = strategy
+        self._early_exit = early_exit
+        self._pool = pool
+        self._journal = journal
+        self._history = history
+        self._trackers = tuple(trackers)
+        self._evaluations = evaluations
+        self._max_consecutive_failures = max_consecutive_failures
+        self._queue: deque[Candidate] = deque(history.pending)
+        self._held: set[int] = set()
+        self._asked: dict[tuple[Genome, int | None], int] = {
+            (candidate.genome, candidate.budget): candidate.id for candidate in history.candidates.values()
+        }
+        self._clock_start = time.monotonic() - history.elapsed
+
+    def run(self) -> History:
+        """Search to the end; raise SearchStopped after too many failures in a row, and let an interrupt through."""
+        for tracker in self._trackers:
+            tracker.started(self._history)
+        try:
+            self._loop()
+        finally:
+            for tracker in self._trackers:
+                tracker.closed(self._history)
+        return self._history
+
+    def _loop(self) -> None:
+        while True:
+            self._fill()
+            if not self._held:
+                reason = "budget" if len(self._history.candidates) >= self._evaluations else "exhausted"
+                if self._history.closed != reason:
+                    self._record([Closed(reason, self._elapsed())])
+                return
+            outcomes = self._pool.next_outcomes()
+            self._release(outcomes)
+            self._record([Finished(outcome, self._elapsed()) for outcome in outcomes])
+            self._stop_if_all_fail(outcomes)
+
+    def _fill(self) -> None:
+        """Hand the pool as many candidates as it can take, asking the strategy for more when the queue is empty."""
+        while (free := self._pool.capacity - len(self._held)) > 0:
+            if not self._queue:
+                self._ask(free)
+            if not self._queue:
+                return
+            batch = [self._queue.popleft() for _ in range(min(free, len(self._queue)))]
+            self._pool.submit(batch)
+            self._held.update(candidate.id for candidate in batch)
+
+    def _ask(self, free: int) -> None:
+        left = self._evaluations - len(self._history.candidates)
+        if left <= 0:
+            return
+        candidates = self._strategy.ask(min(free, left))[:left]
+        if not candidates:
+            return
+        self._refuse_repeated(candidates)
+        self._record([Asked(candidates, self._early_exit.take_counts())])
+        self._queue.extend(candidates)
+
+    def _refuse_repeated(self, candidates: Sequence[Candidate]) -> None:
+        new: set[int] = set()
+        for candidate in candidates:
+            earlier = self._asked.setdefault((candidate.genome, candidate.budget), candidate.id)
+            if earlier != candidate.id or candidate.id in new or candidate.id in self._history.candidates:
+                raise EvonasError(
+                    f"the strategy proposed candidate {candidate.id} {list(candidate.genome)} again (it was candidate "
+                    f"{earlier}): ids must be new, and no network is evaluated twice with the same budget"
+                )
+            new.add(candidate.id)
+
+    def _release(self, outcomes: Sequence[Outcome]) -> None:
+        if not outcomes:
+            raise EvonasError(f"the pool returned no outcome although it holds candidates {sorted(self._held)}")
+        for outcome in outcomes:
+            if outcome.candidate.id not in self._held:
+                raise EvonasError(
+                    f"the pool returned an outcome of candidate {outcome.candidate.id}, which it does not hold"
+                )
+            self._held.remove(outcome.candidate.id)
+
+    def _record(self, events: Sequence[Event]) -> None:
+        """Make events durable, then let the history, the strategy and the trackers know."""
+        self._journal.append(events)
+        for event in events:
+            completed = self._history.apply(event)
+            if isinstance(event, Finished):
+                self._strategy.tell(event.outcome)
+                self._tell_trackers(event.outcome)
+            for generation in completed:
+                self._tell_trackers(generation)
+
+    def _tell_trackers(self, news: Outcome | Generation) -> None:
+        for tracker in self._trackers:
+            if isinstance(news, Generation):
+                tracker.generation(self._history, news)
+            else:
+                tracker.outcome(self._history, news)
+
+    def _stop_if_all_fail(self, outcomes: Sequence[Outcome]) -> None:
+        in_a_row, failure = self._history.consecutive_failures, outcomes[-1]
+        if in_a_row < self._max_consecutive_failures or not isinstance(failure, Failure):
+            return
+        self._record([Closed("failures", self._elapsed())])
+        raise SearchStopped(
+            f"{in_a_row} candidates in a row failed, which looks like a bug and not like bad luck. "
+            f"The last one, candidate {failure.candidate.id} {list(failure.candidate.genome)} ({failure.kind}):\n\n"
+            f"{failure.reason}"
+        )
+
+    def _elapsed(self) -> float:
+        return round(time.monotonic() - self._clock_start, 3)
+
+
+def replay(strategy: Strategy, events: Sequence[Event]) -> None:
+    """Bring a new strategy to where the journal's events left the old one; nothing is computed again."""
+    for event in events:
+        if isinstance(event, Asked):
+            strategy.adopt(event.candidates)
+        elif isinstance(event, Finished):
+            strategy.tell(event.outcome)

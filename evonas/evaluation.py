@@ -1,0 +1,164 @@
+"""What happens to a candidate: it is evaluated, it fails, or it is turned away."""
+
+from __future__ import annotations
+
+import math
+import time
+import traceback
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from evonas.errors import EvonasError
+from evonas.seeds import derive_seed
+from evonas.space import Genome, Metrics, SearchSpace
+
+
+class Source(StrEnum):
+    """Where the numbers of an evaluation come from."""
+
+    TRAINED = "trained"
+    INHERITED = "inherited"
+    PREDICTED = "predicted"
+    ZERO_COST = "zero_cost"
+    TABULAR = "tabular"
+
+
+class FailureKind(StrEnum):
+    """Why a candidate has no numbers."""
+
+    ERROR = "error"
+    NOT_FINITE = "not finite"
+    CRASH = "crash"
+    TIMEOUT = "timeout"
+    OUT_OF_MEMORY = "out of memory"
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """An architecture that the strategy wants evaluated; `genome` is canonical, `budget` is in epochs."""
+
+    id: int
+    genome: Genome
+    generation: int
+    parents: tuple[int, ...] = ()
+    budget: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """The numbers of a candidate, how they were obtained, and how long that took."""
+
+    candidate: Candidate
+    metrics: Metrics
+    source: Source
+    seconds: float
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A candidate without numbers, and why."""
+
+    candidate: Candidate
+    reason: str
+    kind: FailureKind
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """A candidate that a gate on a worker turned away before it cost anything more."""
+
+    candidate: Candidate
+    gate: str
+    value: float
+    bound: float
+
+
+Outcome = Evaluation | Failure | Rejection
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A number that an evaluator measures: which direction is better, and the worst value that it can take if known."""
+
+    name: str
+    maximize: bool = False
+    worst: float | None = None
+    unit: str = ""
+
+
+class NotFinite(Exception):
+    """Raised by an evaluator that meets a NaN or infinite loss: the candidate fails at once."""
+
+
+class EarlyExit(Exception):
+    """Raised by an evaluator whose gate turns a candidate away."""
+
+    def __init__(self, gate: str, value: float, bound: float) -> None:
+        super().__init__(f"{gate}: {value} against {bound}")
+        self.gate, self.value, self.bound = gate, float(value), float(bound)
+
+
+class Evaluator(ABC):
+    """Measures architectures of one space.
+
+    A worker builds its own evaluator once. The constructor is cheap and loads nothing heavy (the driver builds one
+    as well, to learn what it measures); heavy work starts with the first `measure`.
+    """
+
+    source: Source
+    metrics: Sequence[Metric]
+    """What `measure` returns, besides the space's static costs."""
+
+    def __init__(self, space: SearchSpace, seed: int) -> None:
+        self.space = space
+        self.seed = seed
+
+    @abstractmethod
+    def measure(self, genome: Genome, budget: int | None) -> Metrics:
+        """Return the declared metrics of a genome; raise to fail."""
+
+    def seed_for(self, genome: Genome) -> int:
+        """Return the seed of an evaluation: it depends on the run's seed and the network only."""
+        return derive_seed(self.seed, "evaluation", list(self.space.canonical(genome)))
+
+    def rehearse(self, genome: Genome) -> float:
+        """Try the evaluator on one genome and return the seconds that a full evaluation is estimated to take."""
+        started = time.perf_counter()
+        self.measure(genome, None)
+        return time.perf_counter() - started
+
+
+def evaluate(evaluator: Evaluator, candidate: Candidate) -> Outcome:
+    """Evaluate a candidate; what goes wrong inside becomes a Failure. Only an EvonasError, the user's to mend, escapes."""
+    started = time.perf_counter()
+    try:
+        metrics = _measured(evaluator, candidate)
+        seed = evaluator.seed_for(candidate.genome)
+    except EarlyExit as exit_:
+        if not math.isfinite(exit_.value) or not math.isfinite(exit_.bound):
+            return Failure(candidate, str(exit_), FailureKind.NOT_FINITE)
+        return Rejection(candidate, exit_.gate, exit_.value, exit_.bound)
+    except NotFinite as error:
+        return Failure(candidate, str(error), FailureKind.NOT_FINITE)
+    except EvonasError:
+        raise
+    except Exception as error:
+        out_of_memory = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"  # torch's own
+        return Failure(
+            candidate, traceback.format_exc(), FailureKind.OUT_OF_MEMORY if out_of_memory else FailureKind.ERROR
+        )
+    return Evaluation(candidate, metrics, evaluator.source, seconds=time.perf_counter() - started, seed=seed)
+
+
+def _measured(evaluator: Evaluator, candidate: Candidate) -> dict[str, float]:
+    """Return static costs and measured metrics as plain finite numbers, or raise."""
+    measured = evaluator.measure(candidate.genome, candidate.budget)
+    if missing := [metric.name for metric in evaluator.metrics if metric.name not in measured]:
+        raise KeyError(f"{type(evaluator).__name__}.measure declares {', '.join(missing)} and did not return it")
+    metrics = {n: float(value) for n, value in {**evaluator.space.costs(candidate.genome), **measured}.items()}
+    if broken := {name: value for name, value in metrics.items() if not math.isfinite(value)}:
+        raise NotFinite(f"metrics that are not finite: {broken}")
+    return metrics

@@ -1,0 +1,163 @@
+"""What has happened in a search so far: the fold of its journal's events."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from evonas import journal
+from evonas.errors import JournalError
+from evonas.evaluation import Candidate, Evaluation, Failure, Outcome, Rejection
+from evonas.goals import Constraint, Goals, Objective
+from evonas.journal import Asked, Closed, Event, Finished, Header
+from evonas.pareto import ParetoFront
+
+JOURNAL = "journal.jsonl"
+
+T = TypeVar("T", Evaluation, Failure, Rejection)
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """The state of a search when a generation was complete; every number is cumulative."""
+
+    number: int
+    evaluated: int
+    failed: int
+    rejected: int
+    turned_away: int
+    front_size: int
+    hypervolume: float
+    best: dict[str, float]
+    elapsed: float
+
+
+class History:
+    """Asked candidates, outcomes and gate counts, in the order of the journal; `apply` adds an event.
+
+    The front is kept as outcomes arrive, so that asking for it is cheap at any time.
+    """
+
+    def __init__(self, header: Header) -> None:
+        self.header = header
+        self.goals = Goals(
+            tuple(Objective(**objective) for objective in header.objectives),
+            tuple(Constraint(**constraint) for constraint in header.constraints),
+        )
+        self.candidates: dict[int, Candidate] = {}
+        self.outcomes: dict[int, Outcome] = {}
+        self.turned_away: Counter[str] = Counter()
+        self.generations: list[Generation] = []
+        self.front = ParetoFront(self.goals, ())
+        self.consecutive_failures = 0
+        self.evaluated_seconds = 0.0
+        self.closed: str | None = None
+        self.elapsed = 0.0
+        self._open: Counter[int] = Counter()
+        self._newest_generation = 0
+
+    @classmethod
+    def read(cls, run_folder: Path) -> History:
+        """Read the journal of a run folder; raise JournalError if there is none."""
+        return cls.replay(journal.read(run_folder / JOURNAL))
+
+    @classmethod
+    def replay(cls, events: Iterable[Event]) -> History:
+        """Fold `events`, the first of which is a Header."""
+        remaining = iter(events)
+        header = next(remaining, None)
+        if not isinstance(header, Header):
+            raise JournalError("the journal is empty: no search was started here")
+        history = cls(header)
+        for event in remaining:
+            history.apply(event)
+        return history
+
+    def apply(self, event: Event) -> list[Generation]:
+        """Add an event; return the generations that it completed."""
+        match event:
+            case Asked(candidates, turned_away):
+                self.closed = None
+                completed = self._complete(before=min((c.generation for c in candidates), default=0))
+                self.candidates.update((candidate.id, candidate) for candidate in candidates)
+                self._open.update(candidate.generation for candidate in candidates)
+                self._newest_generation = max([self._newest_generation, *(c.generation for c in candidates)])
+                self.turned_away.update(turned_away)
+                return completed
+            case Finished(outcome, elapsed):
+                self.closed, self.elapsed = None, elapsed
+                self._add(outcome)
+                return self._complete(before=self._newest_generation)
+            case Closed(reason, elapsed):
+                self.closed, self.elapsed = reason, elapsed
+                self.consecutive_failures = 0  # who resumes after a stop has mended something
+                return self._complete(before=1 + self._newest_generation if self.candidates else 0)
+            case Header():
+                raise JournalError("a journal has one header, its first line")
+
+    @property
+    def evaluations(self) -> list[Evaluation]:
+        """The candidates with numbers, by id."""
+        return self._of_kind(Evaluation)
+
+    @property
+    def failures(self) -> list[Failure]:
+        """The candidates that failed, by id."""
+        return self._of_kind(Failure)
+
+    @property
+    def rejections(self) -> list[Rejection]:
+        """The candidates that a gate on a worker turned away, by id."""
+        return self._of_kind(Rejection)
+
+    @property
+    def pending(self) -> list[Candidate]:
+        """The candidates asked for that have no outcome yet, by id."""
+        return [candidate for id_, candidate in sorted(self.candidates.items()) if id_ not in self.outcomes]
+
+    @property
+    def mean_seconds(self) -> float:
+        """The mean duration of an evaluation, 0 before the first."""
+        evaluated = sum(1 for outcome in self.outcomes.values() if isinstance(outcome, Evaluation))
+        return self.evaluated_seconds / evaluated if evaluated else 0.0
+
+    def _of_kind(self, kind: type[T]) -> list[T]:
+        return [outcome for _, outcome in sorted(self.outcomes.items()) if isinstance(outcome, kind)]
+
+    def _add(self, outcome: Outcome) -> None:
+        self.outcomes[outcome.candidate.id] = outcome
+        self._open[outcome.candidate.generation] -= 1
+        if isinstance(outcome, Evaluation):
+            self.evaluated_seconds += outcome.seconds
+            self.front = self.front.including(outcome)
+        self.consecutive_failures = self.consecutive_failures + 1 if isinstance(outcome, Failure) else 0
+
+    def _complete(self, before: int) -> list[Generation]:
+        """Close the generations below `before` that have no open candidates and are not closed yet."""
+        completed = []
+        while len(self.generations) < before and self._open[len(self.generations)] == 0:
+            completed.append(self._summary(len(self.generations)))
+            self.generations.append(completed[-1])
+        return completed
+
+    def _summary(self, number: int) -> Generation:
+        kinds = Counter(type(outcome) for outcome in self.outcomes.values())
+        best = {}
+        for column, objective in enumerate(self.goals.objectives):
+            if self.front.members:
+                member = self.front.members[int(self.front.losses[:, column].argmin())]
+                best[objective.metric] = member.metrics[objective.metric]
+        return Generation(
+            number=number,
+            evaluated=kinds[Evaluation],
+            failed=kinds[Failure],
+            rejected=kinds[Rejection],
+            turned_away=self.turned_away.total(),
+            front_size=len(self.front.members),
+            hypervolume=self.front.hypervolume,
+            best=best,
+            elapsed=self.elapsed,
+        )

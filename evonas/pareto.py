@@ -1,0 +1,122 @@
+"""The Pareto front of a set of evaluations, with its exact hypervolume, contributions and knee."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import moocore
+import numpy as np
+
+from evonas.evaluation import Evaluation
+from evonas.goals import Goals
+from evonas.space import Metrics
+
+
+@dataclass(frozen=True)
+class ParetoFront:
+    """The feasible, non-dominated evaluations, best first objective first; of equal losses the lowest id is kept."""
+
+    goals: Goals
+    members: Sequence[Evaluation]
+
+    @classmethod
+    def of(cls, evaluations: Iterable[Evaluation], goals: Goals) -> ParetoFront:
+        """Return the front of `evaluations`."""
+        feasible = [e for e in evaluations if goals.feasible(e.metrics)]
+        feasible.sort(key=lambda e: e.candidate.id)
+        if not feasible:
+            return cls(goals, ())
+        losses = np.array([goals.losses(e.metrics) for e in feasible])
+        kept = np.flatnonzero(moocore.is_nondominated(losses, keep_weakly=False))
+        return cls(goals, tuple(feasible[i] for i in sorted(kept, key=lambda i: tuple(losses[i]))))
+
+    def including(self, evaluation: Evaluation) -> ParetoFront:
+        """Return the front with one more evaluation: this very front, and quickly, if that changes nothing."""
+        if not self.goals.feasible(evaluation.metrics):
+            return self
+        losses = self.goals.losses(evaluation.metrics)
+        covering = np.flatnonzero(np.all(self.losses <= losses, axis=1))
+        if covering.size:
+            rival = covering[0]
+            if np.any(self.losses[rival] < losses) or self.members[rival].candidate.id <= evaluation.candidate.id:
+                return self
+        return ParetoFront.of([*self.members, evaluation], self.goals)
+
+    @cached_property
+    def losses(self) -> np.ndarray:
+        """The members' objectives as losses, shape (members, objectives), read-only."""
+        losses = np.array([self.goals.losses(member.metrics) for member in self.members])
+        losses = losses.reshape(len(self.members), len(self.goals.objectives))
+        losses.setflags(write=False)
+        return losses
+
+    @cached_property
+    def hypervolume(self) -> float:
+        """The volume between the front and the reference point: see `normalised_hypervolume`."""
+        return normalised_hypervolume(self.losses, self.goals)
+
+    @cached_property
+    def contributions(self) -> np.ndarray:
+        """What the hypervolume would lose without each member, shape (members,)."""
+        if len(self.members) == 1:
+            return np.array([self.hypervolume])
+        shares = np.zeros(len(self.members))
+        inside = np.all(self.losses < self.goals.reference, axis=1)
+        if inside.any():
+            shares[inside] = moocore.hv_contributions(self.losses[inside], ref=self.goals.reference) / _box(self.goals)
+        return shares
+
+    @cached_property
+    def knee(self) -> Evaluation | None:
+        """The member farthest below the hyperplane through the front's extremes, objectives scaled to [0, 1].
+
+        For two objectives this is the knee of Das 1999 ("On characterizing the knee of the Pareto curve"). Objectives
+        that share an extreme, as parameters and MACs do, share the weight of one; otherwise three costs would outvote
+        an error, and the smallest network would always be the knee.
+        """
+        if not self.members:
+            return None
+        low, high = self.losses.min(axis=0), self.losses.max(axis=0)
+        differ = high > low
+        scaled = (self.losses[:, differ] - low[differ]) / (high - low)[differ]
+        totals = scaled.sum(axis=1)
+        extremes = scaled[[np.lexsort((totals, column))[0] for column in scaled.T]]
+        weights = np.linalg.pinv(extremes).sum(axis=1).clip(min=0.0)  # the least solution of: extremes @ weights = 1
+        return self.members[int(np.argmin(np.round(scaled @ weights, 12)))]
+
+    def digest(self) -> str:
+        """Return a hash of the front: genomes and metrics, timings aside."""
+        return digest(self.members)
+
+
+def normalised_hypervolume(losses: np.ndarray, goals: Goals) -> float:
+    """Return the exact hypervolume of losses, shape (points, objectives), as a share of the box from 0 to the worst.
+
+    For losses that cannot fall below 0 (errors, sizes, times) this lies in [0, 1]. An objective that is maximised,
+    or whose reference is 0, is counted in its own unit. Points that do not dominate the reference count nothing.
+    """
+    if len(losses) == 0:
+        return 0.0
+    return float(moocore.hypervolume(losses, ref=goals.reference)) / _box(goals)
+
+
+def _box(goals: Goals) -> float:
+    return float(np.prod([o.worst if not o.maximize and o.worst > 0 else 1.0 for o in goals.objectives]))
+
+
+def digest(evaluations: Iterable[Evaluation]) -> str:
+    """Return a hash of a set of evaluations, in order of their ids: genomes and metrics, timings aside."""
+    rows = [
+        [list(e.candidate.genome), e.candidate.budget, e.source, e.seed, untimed(e.metrics)]
+        for e in sorted(evaluations, key=lambda e: e.candidate.id)
+    ]
+    return hashlib.sha256(json.dumps(rows, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def untimed(metrics: Metrics) -> dict[str, float]:
+    """Return the metrics that a second evaluation must repeat to the bit: all but `seconds` and `*_seconds`."""
+    return {name: value for name, value in metrics.items() if name != "seconds" and not name.endswith("_seconds")}

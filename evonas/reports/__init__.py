@@ -1,0 +1,1 @@
+"""Reports: plots and tables made from a finished or running search."""

@@ -1,0 +1,123 @@
+"""What every picture of a front shows: evaluations as points on axes, each with the part that it plays."""
+
+from __future__ import annotations
+
+import html
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from evonas.evaluation import Evaluation
+from evonas.history import History
+from evonas.reports.table import duration, readable
+from evonas.space import SearchSpace
+
+
+@dataclass(frozen=True)
+class Axis:
+    """An objective's values over all evaluations, in natural units; `maximize` is None for what is no objective."""
+
+    name: str
+    maximize: bool | None
+    values: np.ndarray
+    logarithmic: bool = False
+
+    @property
+    def label(self) -> str:
+        """The name and the better direction."""
+        return self.name + {True: " (higher is better)", False: " (lower is better)", None: ""}[self.maximize]
+
+    @property
+    def large(self) -> bool:
+        """Say whether ticks are better abbreviated, e.g. 25k."""
+        return bool(np.abs(self.values).max() >= 10_000)
+
+    @property
+    def decades(self) -> float:
+        """The orders of magnitude that the values span; positive values only."""
+        return float(np.log10(self.values.max() / self.values.min()))
+
+
+@dataclass(frozen=True)
+class Picture:
+    """Evaluations by row; `axes` starts with the objective that goes upwards, the lists hold rows."""
+
+    history: History
+    space: SearchSpace
+    evaluations: Sequence[Evaluation]
+    axes: Sequence[Axis]
+    infeasible: list[int]
+    beaten: list[int]
+    front: list[int]
+    knee: list[int]
+
+    @classmethod
+    def of(cls, history: History, space: SearchSpace) -> Picture:
+        """Sort a history's evaluations by the part that they play; the front from left to right."""
+        evaluations = history.evaluations
+        axes = _axes(history, space, evaluations) if evaluations else []
+        rows = {evaluation.candidate.id: row for row, evaluation in enumerate(evaluations)}
+        front = [rows[member.candidate.id] for member in history.front.members]
+        infeasible = [row for row, e in enumerate(evaluations) if not history.goals.feasible(e.metrics)]
+        knee = history.front.knee
+        return cls(
+            history=history,
+            space=space,
+            evaluations=evaluations,
+            axes=axes,
+            infeasible=infeasible,
+            beaten=sorted(set(range(len(evaluations))) - {*front, *infeasible}),
+            front=sorted(front, key=lambda row: axes[1].values[row]),
+            knee=[rows[knee.candidate.id]] if knee else [],
+        )
+
+    @property
+    def title(self) -> str:
+        """The name of the search."""
+        return self.history.header.name
+
+    @property
+    def subtitle(self) -> str:
+        """What the search has come to."""
+        return (
+            f"hypervolume {readable(self.history.front.hypervolume)}  ·  {len(self.evaluations):,} evaluated  ·  "
+            f"{len(self.front):,} on the front"
+        )
+
+    @property
+    def silence(self) -> str:
+        """What to say where there is no front to show; empty if there is one."""
+        if not self.evaluations:
+            return "nothing has been evaluated yet"
+        return "" if self.front else f"none of {len(self.evaluations):,} evaluated candidates meets the constraints"
+
+    @property
+    def generations(self) -> np.ndarray:
+        """The generation of every row."""
+        return np.array([evaluation.candidate.generation for evaluation in self.evaluations])
+
+    def story(self, row: int) -> str:
+        """Return what there is to tell about a candidate, as HTML lines."""
+        evaluation = self.evaluations[row]
+        candidate = evaluation.candidate
+        genes = ", ".join(f"{name}={value}" for name, value in self.space.describe(candidate.genome).items())
+        wrapped = textwrap.wrap(genes, width=64, max_lines=8, placeholder=" ...")
+        metrics = [f"{html.escape(name)} <b>{readable(value)}</b>" for name, value in evaluation.metrics.items()]
+        budget = f" · {candidate.budget} epochs" if candidate.budget is not None else ""
+        first = f"<b>candidate {candidate.id}</b> · generation {candidate.generation}"
+        last = f"{evaluation.source}{budget} · {duration(evaluation.seconds)} · seed {evaluation.seed}"
+        return "<br>".join([first, *map(html.escape, wrapped), *metrics, last])
+
+
+def _axes(history: History, space: SearchSpace, evaluations: Sequence[Evaluation]) -> list[Axis]:
+    """Return the objectives as axes, static costs last; a single objective is shown over the candidates' ids."""
+    costs = space.costs(evaluations[0].candidate.genome)
+    axes = []
+    for objective in sorted(history.goals.objectives, key=lambda objective: objective.metric in costs):
+        values = np.array([evaluation.metrics[objective.metric] for evaluation in evaluations])
+        wide = bool(values.min() > 0 and values.max() > 10 * values.min())
+        axes.append(Axis(objective.metric, objective.maximize, values, wide and objective.metric in costs))
+    ids = np.array([evaluation.candidate.id for evaluation in evaluations], dtype=float)
+    return axes if len(axes) > 1 else [*axes, Axis("candidate", None, ids)]

@@ -1,0 +1,120 @@
+"""The tables of a search for a terminal: its front, what its gates saved, what failed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from evonas.early_exit import receipt
+from evonas.history import History
+from evonas.pareto import ParetoFront
+from evonas.space import SearchSpace
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+
+def front_table(history: History, space: SearchSpace, limit: int | None = None) -> Table:
+    """Return the front, best first objective first, with the genes on which all rows agree named once below it.
+
+    With a `limit` the rows are spread along the front, the knee and both ends among them, and genes are cut to fit.
+    """
+    from rich.table import Table
+    from rich.text import Text
+
+    front = history.front
+    cut = limit is not None
+    metrics = front.goals.metrics
+    shown = _spread(front, limit)
+    genes = [space.describe(front.members[row].candidate.genome) for row in shown]
+    shared = dict(set.intersection(*(set(described.items()) for described in genes))) if len(genes) > 1 else {}
+    table = Table(box=None, pad_edge=False, header_style="bold", caption_justify="left")
+    table.add_column("id", justify="right", no_wrap=True)
+    for metric in metrics:
+        table.add_column(Text(metric), justify="right", no_wrap=True)
+    table.add_column("", no_wrap=True)
+    table.add_column("genes")
+    for row, described in zip(shown, genes, strict=True):
+        member = front.members[row]
+        knee = member is front.knee
+        values = [readable(member.metrics[metric]) for metric in metrics]
+        own = {name: value for name, value in described.items() if name not in shared}
+        cells = [Text(cell) for cell in (str(member.candidate.id), *values, "knee" if knee else "")]
+        table.add_row(*cells, Text(_listed(own), no_wrap=cut, overflow="ellipsis"), style="bold yellow" if knee else "")
+    notes = [] if front.members else ["the front is empty: no candidate that meets the constraints was evaluated"]
+    notes += [f"{len(front.members) - len(shown)} more"] if len(shown) < len(front.members) else []
+    notes += [f"all have {_listed({name: genes[0][name] for name in genes[0] if name in shared})}"] if shared else []
+    if notes:
+        table.caption = Text("; ".join(notes), style="dim", no_wrap=cut, overflow="ellipsis")
+    return table
+
+
+def gates_table(history: History) -> Table:
+    """Return what each gate turned away, and the time that this is estimated to have saved."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table("gate", box=None, pad_edge=False, header_style="bold")
+    table.add_column("turned away", justify="right")
+    table.add_column("saved, estimated", justify="right")
+    for name, row in receipt(history).items():
+        table.add_row(Text(name), readable(row["turned_away"]), duration(row["estimated_seconds_saved"]))
+    return table
+
+
+def failures_table(history: History) -> Table:
+    """Return how many candidates failed in each way, with the last line of the first reason."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table("failure", box=None, pad_edge=False, header_style="bold")
+    table.add_column("count", justify="right")
+    table.add_column("first reason", overflow="fold")
+    failures = history.failures
+    for kind, count in Counter(failure.kind for failure in failures).most_common():
+        first = next(failure for failure in failures if failure.kind == kind)
+        table.add_row(str(kind), f"{count:,}", Text(f"candidate {first.candidate.id}: {last_line(first.reason)}"))
+    return table
+
+
+def readable(value: float) -> str:
+    """Return a number for people: whole numbers with separators, others with four significant digits."""
+    if float(value).is_integer() and abs(value) < 1e15:
+        return f"{value:,.0f}"
+    return f"{value:,.0f}" if 1e4 <= abs(value) < 1e15 else f"{value:#.4g}".rstrip(".")
+
+
+def duration(seconds: float) -> str:
+    """Return a time span for people: `12.3 s`, `3m 05s`, `2h 10m`, `3d 04h`."""
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    minutes = round(seconds) // 60
+    if minutes < 60:
+        return f"{minutes}m {round(seconds) % 60:02}s"
+    hours = minutes // 60
+    return f"{hours}h {minutes % 60:02}m" if hours < 24 else f"{hours // 24}d {hours % 24:02}h"
+
+
+def last_line(reason: str) -> str:
+    """Return the last line of a failure's reason that says something, free of colours and control characters."""
+    from rich.text import Text
+
+    lines = [line for line in Text.from_ansi(reason).plain.splitlines() if line.strip()]
+    return "".join(sign for sign in lines[-1] if sign.isprintable()).strip() if lines else "no reason was given"
+
+
+def _listed(genes: Mapping[str, str]) -> str:
+    return ", ".join(f"{name}={value}" for name, value in genes.items())
+
+
+def _spread(front: ParetoFront, limit: int | None) -> list[int]:
+    """Choose `limit` rows evenly along the front, its ends and its knee among them."""
+    count = len(front.members)
+    if limit is None or count <= limit:
+        return list(range(count))
+    chosen = {round(i * (count - 1) / max(1, limit - 1)) for i in range(max(1, limit))}
+    knee = next(row for row, member in enumerate(front.members) if member is front.knee)
+    if knee not in chosen:
+        chosen.remove(min(sorted(chosen)[1:-1] or chosen, key=lambda row: abs(row - knee)))
+    return sorted(chosen | {knee})

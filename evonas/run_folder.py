@@ -1,0 +1,76 @@
+"""The folder of a run: made once, used by one driver at a time."""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from evonas.errors import RunFolderError, nearest
+from evonas.history import JOURNAL, History
+
+LOCK = "driver.lock"
+
+
+def new_path(runs: Path, name: str) -> Path:
+    """Return a path for a new run of the experiment `name`: it sorts by time, and runs started together differ."""
+    stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+    return runs / f"{name}-{stamp}-{secrets.token_hex(2)}"
+
+
+def create(path: Path, identity: str) -> None:
+    """Make the folder; if something is there, say what it is and what to do."""
+    if not path.exists():
+        try:
+            path.mkdir(parents=True)
+        except OSError as error:
+            raise RunFolderError(f"the run folder {path} cannot be made: {error.strerror}") from error
+        return
+    if not (path / JOURNAL).exists():
+        raise RunFolderError(f"{path} exists and is no run of evonas: name another folder with --run")
+    other = History.read(path).header
+    if other.config_hash == identity:
+        raise RunFolderError(f"{path} holds this very search: continue it with 'evonas resume {path}', or name another")
+    raise RunFolderError(
+        f"{path} belongs to another experiment ('{other.name}', {other.config_hash}; this one is {identity}): "
+        f"name another folder with --run, or none to get a new one"
+    )
+
+
+def find(path: Path | None, runs: Path = Path("runs")) -> Path:
+    """Return the run folder that a person means: `path`, or else the newest under `runs`."""
+    if path is None:
+        found = sorted(runs.glob(f"*/{JOURNAL}"), key=lambda journal: journal.stat().st_mtime)
+        if not found:
+            raise RunFolderError(
+                f"there is no run under {runs}/: start one with 'evonas run EXPERIMENT', or name its folder"
+            )
+        return found[-1].parent
+    if not (path / JOURNAL).is_file():
+        known = [str(journal.parent) for journal in path.parent.glob(f"*/{JOURNAL}")]
+        raise RunFolderError(f"{path} is no run folder: it has no {JOURNAL}{nearest(str(path), known)}")
+    return path
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold the folder for one driver; the lock ends with the process, however that ends."""
+    lock = FileLock(path / LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise RunFolderError(f"{path} is in use by another evonas on this machine: wait for it, or stop it") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def discard(path: Path) -> None:
+    """Remove the folder of a run that never evaluated anything."""
+    shutil.rmtree(path, ignore_errors=True)

@@ -1,0 +1,19 @@
+"""Seeds and generators that derive from the run's seed and from names, never from a clock or a worker."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+import numpy as np
+
+
+def derive_seed(run_seed: int, *names: object) -> int:
+    """Return a seed in [0, 2**32) that depends on the run's seed and on `names` (JSON-plain values) only."""
+    text = json.dumps([run_seed, *names], separators=(",", ":"))
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
+
+
+def generator(run_seed: int, *names: object) -> np.random.Generator:
+    """Return a fresh numpy generator for the purpose that `names` spell out."""
+    return np.random.default_rng(derive_seed(run_seed, *names))

@@ -1,0 +1,101 @@
+"""What a search space is: genes, the network of a genome, its exact costs and its canonical form."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from evonas.errors import GenomeError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+Genome = tuple[int, ...]
+"""One option index per gene: hashable, a line of JSON, nothing more."""
+
+Metrics = Mapping[str, float]
+"""Measured or computed values by name, in natural units and direction."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gene:
+    """One decision: its name and the options to choose from."""
+
+    name: str
+    options: tuple[object, ...]
+
+
+class SearchSpace(ABC):
+    """A set of architectures.
+
+    A space provides `genes`, `build` and `costs`, and `canonical` where different genomes can be equal networks.
+    Everything else is derived and may be overridden. Constructing a space is cheap and imports no framework.
+    """
+
+    genes: Sequence[Gene]
+
+    @abstractmethod
+    def build(self, genome: Genome) -> nn.Module:
+        """Return the network of a genome, freshly initialised from torch's global generator."""
+
+    @abstractmethod
+    def costs(self, genome: Genome) -> Metrics:
+        """Return the exact static costs (at least `params` and `macs`) without building a network."""
+
+    def canonical(self, genome: Genome) -> Genome:
+        """Return the one genome that stands for all genomes whose networks are equal."""
+        return genome
+
+    def sample(self, rng: np.random.Generator) -> Genome:
+        """Draw a genome, uniform over the options of every gene."""
+        return tuple(int(rng.integers(len(gene.options))) for gene in self.genes)
+
+    def validate(self, genome: Sequence[int]) -> Genome:
+        """Return `genome` as a genome of this space; raise GenomeError if it is none."""
+        if len(genome) != len(self.genes):
+            raise GenomeError(f"a genome of this space has {len(self.genes)} genes, not {len(genome)}: {list(genome)}")
+        for gene, index in zip(self.genes, genome, strict=True):
+            if isinstance(index, bool) or not isinstance(index, int | np.integer):
+                raise GenomeError(f"gene '{gene.name}' takes the index of an option, not {index!r}")
+            if not 0 <= index < len(gene.options):
+                raise GenomeError(
+                    f"gene '{gene.name}' has options 0 to {len(gene.options) - 1} "
+                    f"({', '.join(map(str, gene.options))}), not {index}"
+                )
+        return tuple(int(index) for index in genome)
+
+    def describe(self, genome: Genome) -> dict[str, str]:
+        """Return the chosen option of every gene by the gene's name."""
+        return {gene.name: str(gene.options[index]) for gene, index in zip(self.genes, genome, strict=True)}
+
+    def features(self, genomes: Sequence[Genome]) -> np.ndarray:
+        """Return one-hot features, shape (genomes, sum of option counts), float64."""
+        sizes = [len(gene.options) for gene in self.genes]
+        starts = np.concatenate(([0], np.cumsum(sizes)[:-1])).astype(int)
+        features = np.zeros((len(genomes), sum(sizes)))
+        if genomes:
+            features[np.arange(len(genomes))[:, None], np.asarray(genomes, dtype=int) + starts] = 1.0
+        return features
+
+    def size(self) -> int:
+        """Return the number of genomes (networks that are equal count each time)."""
+        return int(np.prod([len(gene.options) for gene in self.genes], dtype=object))
+
+    def smallest(self) -> Genome:
+        """Return a genome of few parameters: the exact minimum where genes act independently."""
+        return self._coordinate_extreme(sign=1.0)
+
+    def largest(self) -> Genome:
+        """Return a genome of many parameters: the exact maximum where genes act independently."""
+        return self._coordinate_extreme(sign=-1.0)
+
+    def _coordinate_extreme(self, sign: float) -> Genome:
+        genome: Genome = (0,) * len(self.genes)
+        for position, gene in enumerate(self.genes):
+            choices = [(*genome[:position], option, *genome[position + 1 :]) for option in range(len(gene.options))]
+            genome = min(choices, key=lambda choice: sign * self.costs(choice)["params"])
+        return genome

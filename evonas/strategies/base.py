@@ -1,0 +1,76 @@
+"""What a strategy is: it is asked for candidates and told their outcomes."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+
+from evonas.evaluation import Candidate, Outcome
+from evonas.goals import Goals
+from evonas.seeds import generator
+from evonas.space import Genome, SearchSpace
+
+TRIES = 10_000
+"""Genomes drawn for one new candidate before the space counts as exhausted."""
+
+
+class Admit(Protocol):
+    """Says whether the gates let a canonical genome through, and counts it if not."""
+
+    def __call__(self, genome: Genome, *, initial: bool = False) -> bool:
+        """Return whether every gate that applies passes; `initial` gates apply to the initial population only."""
+        ...
+
+
+class Strategy(ABC):
+    """Proposes candidates; what it proposes is a pure function of its seed and of what it adopted and was told before.
+
+    Genomes are proposed in canonical form, each network once, and only those that `admit` lets through.
+    """
+
+    def __init__(self, space: SearchSpace, goals: Goals, admit: Admit, seed: int) -> None:
+        self.space = space
+        self.goals = goals
+        self.admit = admit
+        self.seed = seed
+        self._seen: set[Genome] = set()
+        self._next_id = 0
+
+    @abstractmethod
+    def ask(self, limit: int) -> list[Candidate]:
+        """Return the next candidates and adopt them; none = waiting or exhausted, and then nothing changed.
+
+        `limit` is how many the pool can start now. A steady-state strategy returns at most that many, a generational
+        one its whole next generation; the controller queues what the pool cannot take yet.
+        """
+
+    def adopt(self, candidates: Sequence[Candidate]) -> None:
+        """Take candidates as asked: `ask` ends with it, and a replay calls it instead of `ask`."""
+        self._seen.update(candidate.genome for candidate in candidates)
+        self._next_id = max([self._next_id, *(candidate.id + 1 for candidate in candidates)])
+
+    @abstractmethod
+    def tell(self, outcome: Outcome) -> None:
+        """Take the outcome of an adopted candidate; outcomes come in any order."""
+
+    def generator(self, number: int) -> np.random.Generator:
+        """Return the generator of the ask with that number."""
+        return generator(self.seed, "ask", number)
+
+    def fresh(self, genome: Genome, taken: set[Genome], *, initial: bool = False) -> Genome | None:
+        """Return the canonical form of `genome` if it is neither asked before, nor `taken`, nor turned away."""
+        canonical = self.space.canonical(genome)
+        if canonical in self._seen or canonical in taken or not self.admit(canonical, initial=initial):
+            return None
+        return canonical
+
+    def draw(self, rng: np.random.Generator, taken: set[Genome], *, initial: bool = False) -> Genome | None:
+        """Draw uniform genomes until one is fresh; None after `TRIES`."""
+        for _ in range(TRIES):
+            genome = self.fresh(self.space.sample(rng), taken, initial=initial)
+            if genome is not None:
+                return genome
+        return None

@@ -1,0 +1,1 @@
+"""Trackers: what watches a search and shows it to a person or a server."""

@@ -1,0 +1,25 @@
+"""What a tracker is: something that is told how a search goes, and must never slow it or stop it."""
+
+from __future__ import annotations
+
+from evonas.evaluation import Outcome
+from evonas.history import Generation, History
+
+
+class Tracker:
+    """No-op hooks, called on the driver's thread. A tracker that talks to a server does so on a thread of its own."""
+
+    def check(self) -> None:
+        """Raise an EvonasError if the tracker cannot do its work; called once, before the run folder is made."""
+
+    def started(self, history: History) -> None:
+        """The search starts or resumes; `history` holds what is known already."""
+
+    def outcome(self, history: History, outcome: Outcome) -> None:
+        """A candidate has its outcome; it is in `history` and on the disk."""
+
+    def generation(self, history: History, generation: Generation) -> None:
+        """All candidates of a generation have their outcomes."""
+
+    def closed(self, history: History) -> None:
+        """The search ended or was interrupted; returns within seconds."""

@@ -1,0 +1,236 @@
+"""The tracker that shows a search on the terminal, or as plain lines in a log."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from evonas.evaluation import Failure, Outcome, Rejection
+from evonas.history import Generation, History
+from evonas.pareto import ParetoFront
+from evonas.reports.table import duration, front_table, last_line, readable
+from evonas.space import SearchSpace
+from evonas.tracking.base import Tracker
+
+if TYPE_CHECKING:
+    from rich.console import Console as Terminal
+    from rich.console import RenderableType
+    from rich.live import Live
+
+LINE_SECONDS = 10.0
+"""The least time between two lines in a log, those of generations aside."""
+
+RECENT = 64
+"""Outcomes from which the rate is taken."""
+
+FRONT_ROWS = 8
+BARS = "▁▂▃▄▅▆▇█"
+GENERATIONS_SHOWN = 24
+ENDINGS = {"budget": "finished", "exhausted": "finished, no new candidate is left,", "failures": "stopped by failures"}
+
+
+class Console(Tracker):
+    """Shows generation, budget, hypervolume, rate, time left and the front: a live panel, or a line a generation.
+
+    `evaluations` is the budget: how many candidates get an outcome. `live` is decided by whether `console` writes to
+    a terminal. A thread of rich's draws the panel; it reads only the latest `_State`, and the front, both immutable.
+    """
+
+    def __init__(
+        self, *, space: SearchSpace, evaluations: int, console: Terminal | None = None, live: bool | None = None
+    ) -> None:
+        from rich.console import Console as Terminal
+
+        self._space = space
+        self._budget = evaluations
+        self._terminal = console or Terminal()
+        self._live_wanted = self._terminal.is_interactive and self._terminal.file.isatty() if live is None else live
+        self._live: Live | None = None
+        self._failure_shown = False
+        self._last_line = 0.0
+
+    def started(self, history: History) -> None:
+        """Show where the search stands, and measure the rate from here."""
+        self._history = history
+        self._state = _State.of(history)
+        self._pace = _Pace(history.elapsed)
+        self._say(f"resumed at {self._progress()}" if self._state.done else f"started: {self._budget:,} to evaluate")
+        if self._live_wanted:
+            from rich.live import Live
+
+            self._live = Live(console=self._terminal, get_renderable=self._panel, transient=True)
+            self._live.start()
+
+    def outcome(self, history: History, outcome: Outcome) -> None:
+        """Count an outcome; the first failure is shown at once, because it may be a bug."""
+        self._pace.count()
+        self._state = self._state.after(history, outcome)
+        if isinstance(outcome, Failure) and not self._failure_shown:
+            self._failure_shown = True
+            self._say(f"first failure, candidate {outcome.candidate.id} ({outcome.kind}): {last_line(outcome.reason)}")
+        elif not self._live and time.monotonic() - self._last_line >= LINE_SECONDS:
+            self._say(self._progress())
+
+    def generation(self, history: History, generation: Generation) -> None:
+        """Show what a generation has come to."""
+        self._state = self._state.with_generation(generation)
+        if not self._live:
+            self._say(f"generation {generation.number}: {self._progress(gain=self._state.gain)}")
+
+    def closed(self, history: History) -> None:
+        """Give the cursor back and say how the search ended."""
+        if self._live:
+            self._live.stop()
+            self._live = None
+        self._state = _State.of(history)
+        ending = ENDINGS.get(history.closed, history.closed) if history.closed else "not finished"
+        self._say(f"{ending} after {duration(history.elapsed)}: {self._progress()}")
+
+    def _say(self, text: str) -> None:
+        """Print one line: flushed, not wrapped, without colours, in the characters that the terminal has."""
+        self._last_line = time.monotonic()
+        encoding = self._terminal.encoding
+        plain = text.encode(encoding, errors="replace").decode(encoding)
+        self._terminal.print(plain, markup=False, highlight=False, emoji=False, soft_wrap=True)
+
+    def _progress(self, gain: float = 0.0) -> str:
+        state = self._state
+        grown = f" ({gain:+.2g})" if gain else ""
+        parts = [
+            f"{state.done:,} of {self._budget:,}",
+            f"hypervolume {readable(state.front.hypervolume)}{grown}",
+            state.front_in_words,
+            *state.troubles,
+            *self._pace.words(self._budget - state.done),
+        ]
+        return ", ".join(parts)
+
+    def _panel(self) -> RenderableType:
+        """Draw the search as it is now; called by rich, four times a second."""
+        from rich.console import Group
+        from rich.panel import Panel
+        from rich.progress_bar import ProgressBar
+        from rich.table import Table
+        from rich.text import Text
+
+        state = self._state
+        budget = Table.grid(padding=(0, 2), expand=True)
+        budget.add_column(ratio=1)
+        budget.add_column(no_wrap=True)
+        share = f"{state.done:,} of {self._budget:,}"
+        budget.add_row(ProgressBar(total=max(1, self._budget), completed=state.done), share)
+        quality = Text("hypervolume ", no_wrap=True, overflow="ellipsis")
+        quality.append(readable(state.front.hypervolume), style="bold green")
+        if self._terminal.encoding.startswith("utf"):
+            quality.append(f"  {_sparkline(state.hypervolumes)}", style="green")
+        quality.append(f"  {state.gain:+.2g} in the last generation" if state.gain else "")
+        counts = [state.front_in_words, f"{state.running:,} running", *state.troubles]
+        left = self._budget - state.done
+        pace = [*self._pace.words(left), f"{duration(self._pace.elapsed)} so far"]
+        lines = [Text(", ".join(words), no_wrap=True, overflow="ellipsis") for words in (counts, pace)]
+        parts: list[RenderableType] = [budget, quality, *lines]
+        rows = min(FRONT_ROWS, self._terminal.height - 10)
+        if rows >= 2 and state.front.members:
+            parts += ["", front_table(self._history, self._space, limit=rows)]
+        title = Text(f"{state.name}, generation {state.generation}", style="bold")
+        return Panel(Group(*parts), title=title, title_align="left", border_style="dim")
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    """What is shown: counts are of outcomes, `hypervolumes` of the latest complete generations."""
+
+    name: str
+    done: int
+    failed: int
+    rejected: int
+    turned_away: int
+    running: int
+    generation: int
+    front: ParetoFront
+    hypervolumes: tuple[float, ...]
+
+    @classmethod
+    def of(cls, history: History) -> _State:
+        return cls(
+            name=history.header.name,
+            done=len(history.outcomes),
+            failed=len(history.failures),
+            rejected=len(history.rejections),
+            turned_away=history.turned_away.total(),
+            running=len(history.pending),
+            generation=max((candidate.generation for candidate in history.candidates.values()), default=0),
+            front=history.front,
+            hypervolumes=tuple(generation.hypervolume for generation in history.generations[-GENERATIONS_SHOWN:]),
+        )
+
+    def after(self, history: History, outcome: Outcome) -> _State:
+        """Return the state with one more outcome, without a look at all the others."""
+        return replace(
+            self,
+            done=len(history.outcomes),
+            failed=self.failed + isinstance(outcome, Failure),
+            rejected=self.rejected + isinstance(outcome, Rejection),
+            turned_away=history.turned_away.total(),
+            running=len(history.candidates) - len(history.outcomes),
+            generation=max(self.generation, outcome.candidate.generation),
+            front=history.front,
+        )
+
+    def with_generation(self, generation: Generation) -> _State:
+        return replace(self, hypervolumes=(*self.hypervolumes, generation.hypervolume)[-GENERATIONS_SHOWN:])
+
+    @property
+    def gain(self) -> float:
+        """What the latest complete generation added to the hypervolume."""
+        return self.hypervolumes[-1] - self.hypervolumes[-2] if len(self.hypervolumes) > 1 else 0.0
+
+    @property
+    def front_in_words(self) -> str:
+        if not self.front.members:
+            return "nothing on the front"
+        metric = self.front.goals.objectives[0].metric
+        best = readable(self.front.members[0].metrics[metric])
+        return f"{len(self.front.members):,} on the front, best {metric} {best}"
+
+    @property
+    def troubles(self) -> list[str]:
+        counts = {"failed": self.failed, "rejected": self.rejected, "turned away": self.turned_away}
+        return [f"{count:,} {what}" for what, count in counts.items() if count]
+
+
+class _Pace:
+    """How fast outcomes come in this session: over the most recent ones, the wait since the last one included."""
+
+    def __init__(self, elapsed_before: float) -> None:
+        self._started = time.monotonic()
+        self._elapsed_before = elapsed_before
+        self._times: deque[float] = deque([self._started], maxlen=RECENT + 1)
+
+    def count(self) -> None:
+        self._times.append(time.monotonic())
+
+    @property
+    def elapsed(self) -> float:
+        return self._elapsed_before + time.monotonic() - self._started
+
+    def words(self, left: int) -> list[str]:
+        """Return the rate, and the time that `left` outcomes take at it; nothing before the second outcome."""
+        recent = len(self._times) - 1
+        seconds = time.monotonic() - self._times[0]
+        if recent < 2 or seconds <= 0:
+            return []
+        per_minute = 60 * recent / seconds
+        rate = f"{readable(round(per_minute, 1))}/min" if per_minute >= 1 else f"{60 * per_minute:.1f}/hour"
+        return [rate, f"about {duration(left * seconds / recent)} left"] if left > 0 else [rate]
+
+
+def _sparkline(values: Sequence[float]) -> str:
+    """Return values as bars between the least and the greatest of them."""
+    if len(values) < 2:
+        return ""
+    low, high = min(values), max(values)
+    return "".join(BARS[round((value - low) / (high - low or 1.0) * (len(BARS) - 1))] for value in values)

@@ -1,0 +1,198 @@
+"""A search in MLflow: its journal is followed on a thread of its own, so that the server may be slow, gone or late."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from evonas.errors import EvonasError, TrackingError
+from evonas.evaluation import Outcome
+from evonas.history import Generation, History
+from evonas.space import SearchSpace
+from evonas.tracking.base import Tracker
+from evonas.tracking.mlflow_delivery import Children, Delivery
+from evonas.tracking.mlflow_links import Place
+from evonas.tracking.mlflow_store import UI_PORT, Store, reason, ui_command
+
+__all__ = ["MLflow", "Sent", "ui_command"]
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 5.0
+"""Seconds between attempts while the server is gone."""
+
+CLOSE_SECONDS = 30.0
+"""How long the end of a search waits for a server that answers."""
+
+SYNC_ATTEMPTS = 4
+
+log = logging.getLogger("evonas")
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What a `sync` sent: runs of candidates, and by name what the server refused."""
+
+    runs: int
+    refused: dict[str, str]
+    address: str
+
+    def __str__(self) -> str:
+        refused = f"; refused: {', '.join(self.refused)}" if self.refused else ""
+        return f"sent {self.runs} runs to MLflow at {self.address}, which has everything now{refused}"
+
+
+class MLflow(Tracker):
+    """The search as a run of MLflow, its candidates as child runs (`children`: all, only the front's, or none).
+
+    `uri` defaults to MLFLOW_TRACKING_URI, else to a store beside the run folders; `experiment` to the search's name.
+    With `must_answer: false` a search begins although its server does not answer.
+    """
+
+    def __init__(
+        self,
+        run_folder: Path,
+        space: SearchSpace,
+        *,
+        uri: str | None = None,
+        experiment: str | None = None,
+        children: Children = "all",
+        must_answer: bool = True,
+    ) -> None:
+        self.unsent = 0
+        """What the server lacked when the search was closed: runs, generations and the summary."""
+        self._run_folder, self._space, self._experiment, self._children = run_folder, space, experiment, children
+        self._store = Store.of(run_folder.absolute().parent, uri)
+        self._must_answer = must_answer
+        self._delivery: Delivery | None = None
+        self._thread: threading.Thread | None = None
+        self._news, self._ending = threading.Event(), threading.Event()
+        self._deadline = float("inf")
+        self._trouble = ""
+
+    def check(self) -> None:
+        """Raise TrackingError if the address makes no sense, or if its server must answer and does not."""
+        self._store.check_scheme()
+        if self._must_answer:
+            self._store.check_answer()
+
+    def started(self, history: History) -> None:
+        """Begin to follow the journal."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._follow, name="evonas-mlflow", daemon=True)
+            self._thread.start()
+
+    def outcome(self, history: History, outcome: Outcome) -> None:
+        """Wake the thread."""
+        self._news.set()
+
+    def generation(self, history: History, generation: Generation) -> None:
+        """Wake the thread."""
+        self._news.set()
+
+    def closed(self, history: History) -> None:
+        """Wait until everything is there, the server fails, or CLOSE_SECONDS are over; say what is missing."""
+        if self._thread is None:
+            return
+        self._deadline = time.monotonic() + CLOSE_SECONDS
+        self._ending.set()
+        self._news.set()
+        self._thread.join(CLOSE_SECONDS + LONGEST_PAUSE)
+        self._thread = None
+        self.unsent = self._delivery.unsent if self._delivery else len(history.outcomes) + 1
+        if self.unsent:
+            log.warning(
+                "MLflow at %s lacks %d things of this search%s: send them with 'evonas sync %s'",
+                self._store.address, self.unsent, f" ({self._trouble})" if self._trouble else "", self._run_folder,
+            )  # fmt: skip
+
+    def sync(self, progress: Callable[[int, int], None] | None = None) -> Sent:
+        """Send whatever MLflow lacks of a search that nobody runs; `progress` is told what is sent and what is not.
+
+        Raises TrackingError when the server does not answer, JournalError when there is no journal.
+        """
+        self._store.check_scheme()
+        self._store.check_answer()
+        History.read(self._run_folder)
+        delivery = Delivery(self._run_folder, self._space, self._store, self._experiment, self._children)
+        failures, steps = 0, 0
+        while True:
+            try:
+                if not delivery.step(ending=True):
+                    return Sent(delivery.sent, delivery.refused, self._store.address)
+            except EvonasError:
+                raise
+            except Exception as error:
+                failures += 1
+                if failures == SYNC_ATTEMPTS:
+                    raise TrackingError(
+                        f"MLflow at {self._store.address} fails again and again ({reason(error)}), and lacks "
+                        f"{delivery.unsent} things of this search: repeat 'evonas sync {self._run_folder}' later"
+                    ) from error
+                time.sleep(FIRST_PAUSE * 2**failures)
+                continue
+            failures, steps = 0, steps + 1
+            if progress:
+                progress(steps, delivery.unsent)
+
+    def link(self, server: str | None = None) -> str | None:
+        """Return the address of the search's page once it is known; for an embedded store, on `evonas ui`'s server."""
+        place = self._place()
+        return f"{self._server(server)}/{place.page}" if place else None
+
+    def compare_link(self, server: str | None = None) -> str | None:
+        """Return the address of the comparison of the front's networks; None without two runs."""
+        place = self._place()
+        return f"{self._server(server)}/{place.comparison}" if place and place.comparison else None
+
+    def _place(self) -> Place | None:
+        place = Place.read(self._run_folder)
+        return place if place and place.uri == self._store.address else None
+
+    def _server(self, server: str | None) -> str:
+        return (server or (self._store.address if self._store.remote else f"http://127.0.0.1:{UI_PORT}")).rstrip("/")
+
+    def _follow(self) -> None:
+        """Send what the journal gains until the search ends; whatever goes wrong, try again later."""
+        pause = FIRST_PAUSE
+        while True:
+            ending = self._ending.is_set()
+            try:
+                self._catch_up()
+            except Exception as error:
+                self._fail(error)
+                if ending:
+                    return
+                self._ending.wait(pause)
+                pause = min(2 * pause, LONGEST_PAUSE)
+                continue
+            self._recover()
+            pause = FIRST_PAUSE
+            if ending:
+                return
+            self._news.wait()
+            self._news.clear()
+
+    def _catch_up(self) -> None:
+        if self._delivery is None:
+            self._delivery = Delivery(self._run_folder, self._space, self._store, self._experiment, self._children)
+        more = True
+        while more and time.monotonic() < self._deadline:
+            began = time.monotonic()
+            self._delivery.read()
+            more = self._delivery.step(ending=self._ending.is_set())
+            self._ending.wait(time.monotonic() - began)  # half of the time at most: the search comes first
+
+    def _fail(self, error: Exception) -> None:
+        if not self._trouble and not self._ending.is_set():
+            log.warning("MLflow at %s fails (%s): the search goes on, what is missing is sent when it is back",
+                        self._store.address, reason(error))  # fmt: skip
+        self._trouble = reason(error)
+        log.debug("MLflow fails", exc_info=error)
+
+    def _recover(self) -> None:
+        if self._trouble:
+            log.info("MLflow at %s is back", self._store.address)
+        self._trouble = ""

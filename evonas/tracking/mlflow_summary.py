@@ -1,0 +1,148 @@
+"""What a person finds on the search's page in MLflow: a note to read, pictures to explore, tables and the journal."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from evonas.early_exit import receipt
+from evonas.evaluation import Evaluation
+from evonas.history import JOURNAL, History
+from evonas.space import SearchSpace
+from evonas.tracking.mlflow_links import Place
+
+NOTE_LENGTH = 7_500
+"""MLflow cuts a tag at 8000 characters."""
+
+FRONT_ROWS = 15
+TABLE = "evaluations.json"
+
+
+def note(history: History, space: SearchSpace, run_folder: Path, place: Place) -> str:
+    """Return the markdown that opens the search's page."""
+    for rows in range(min(FRONT_ROWS, len(history.front.members)), -1, -1):
+        text = "\n\n".join(part for part in _note_parts(history, space, run_folder, place, rows) if part)
+        if len(text) <= NOTE_LENGTH:
+            return text
+    return text[:NOTE_LENGTH]
+
+
+def write_live(history: History, space: SearchSpace, folder: Path) -> dict[str, Exception]:
+    """Write what is worth a look while the search runs; return what went wrong by file name."""
+    from evonas.reports.plots import write_front_html
+
+    return _write_all({"front.html": lambda path: write_front_html(history, space, path)}, folder)
+
+
+def write_final(history: History, space: SearchSpace, run_folder: Path, folder: Path) -> dict[str, Exception]:
+    """Write everything that stays with a search; return what went wrong by file name."""
+    from evonas.reports.plots import write_front_html, write_front_png, write_progress_html
+    from evonas.reports.result import evaluations_table, result
+
+    def write_table(path: Path) -> None:
+        table = evaluations_table(history, space)
+        rows = [list(row) for row in zip(*(column.to_pylist() for column in table.columns), strict=True)]
+        path.write_text(json.dumps({"columns": table.column_names, "data": rows}, default=str), encoding="utf-8")
+
+    return _write_all(
+        {
+            "front.html": lambda path: write_front_html(history, space, path),
+            "front.png": lambda path: write_front_png(history, space, path),
+            "progress.html": lambda path: write_progress_html(history, space, path),
+            "front.json": lambda path: _write_text(path, json.dumps(result(history, space), indent=2)),
+            TABLE: write_table,
+            JOURNAL: lambda path: _copy(run_folder / JOURNAL, path),
+        },
+        folder,
+    )
+
+
+def _write_all(writers: dict[str, Callable[[Path], None]], folder: Path) -> dict[str, Exception]:
+    broken = {}
+    for name, write in writers.items():
+        try:
+            write(folder / name)
+        except Exception as error:  # one picture less must not cost the others
+            (folder / name).unlink(missing_ok=True)
+            broken[name] = error
+    return broken
+
+
+def _write_text(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")
+
+
+def _copy(source: Path, target: Path) -> None:
+    shutil.copyfile(source, target)
+
+
+def _note_parts(history: History, space: SearchSpace, run_folder: Path, place: Place, rows: int) -> list[str]:
+    return [
+        _headline(history),
+        _links(place),
+        _front(history, space, rows),
+        _gates(history),
+        "" if history.closed in ("budget", "exhausted") else f"Continue with `evonas resume {run_folder}`.",
+    ]
+
+
+def _headline(history: History) -> str:
+    from evonas.reports.table import duration, readable
+
+    state = f"ended: {history.closed}" if history.closed else "not ended"
+    objectives = ", ".join(f"{'high' if o.maximize else 'low'} {o.metric}" for o in history.goals.objectives)
+    front, evaluated, failed = history.front, len(history.evaluations), len(history.failures)
+    return (
+        f"Search for {objectives} ({state}).\n\n"
+        f"**{len(front.members)} networks on the front**, hypervolume **{readable(front.hypervolume)}**, "
+        f"from {evaluated:,} evaluations and {failed:,} failures in {duration(history.elapsed)}."
+    )
+
+
+def _links(place: Place) -> str:
+    links = {
+        "Explore the front": place.artifact("front.html"),
+        "compare its networks": place.comparison,
+        "charts over generations": place.charts,
+        "all evaluations": place.artifact(TABLE),
+    }
+    return " · ".join(f"[{text}]({link})" for text, link in links.items() if link)
+
+
+def _front(history: History, space: SearchSpace, rows: int) -> str:
+    from evonas.reports.table import readable
+
+    front, metrics = history.front, history.goals.metrics
+    if not front.members:
+        return "The front is empty: no feasible candidate was evaluated yet."
+    shown = sorted({round(i * (len(front.members) - 1) / max(1, rows - 1)) for i in range(rows)})
+    lines = [_row(["candidate", *metrics, "network"]), _row(["---", *("---:" for _ in metrics), "---"])]
+    for member in (front.members[i] for i in shown):
+        values = [readable(member.metrics[metric]) for metric in metrics]
+        knee = " (knee)" if member is front.knee else ""
+        lines.append(_row([f"{member.candidate.id}{knee}", *values, _network(member, space)]))
+    more = len(front.members) - len(shown)
+    return "### Front\n\n" + "\n".join(lines) + (f"\n\nand {more} more" if more else "")
+
+
+def _network(member: Evaluation, space: SearchSpace) -> str:
+    text = ", ".join(f"{gene} {option}" for gene, option in space.describe(member.candidate.genome).items())
+    return text if len(text) <= 120 else text[:117] + "..."
+
+
+def _gates(history: History) -> str:
+    from evonas.reports.table import duration, readable
+
+    gates = receipt(history)
+    if not gates:
+        return ""
+    lines = [_row(["gate", "turned away", "saved, estimated"]), _row(["---", "---:", "---:"])]
+    for name, row in gates.items():
+        lines.append(_row([f"`{name}`", readable(row["turned_away"]), duration(row["estimated_seconds_saved"])]))
+    return "### Early exit\n\n" + "\n".join(lines)
+
+
+def _row(cells: list[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"

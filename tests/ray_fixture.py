@@ -1,0 +1,20 @@
+"""One private Ray for all tests that need one: starting it takes seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from evonas.workers.ray_pool import connect
+
+
+@pytest.fixture(scope="session")
+def ray_cluster() -> Iterator[None]:
+    """Ray as a pool starts it, with four CPUs; pools that are made meanwhile use it and leave it running."""
+    started = connect("local", workers=4)
+    yield
+    if started:
+        import ray
+
+        ray.shutdown()

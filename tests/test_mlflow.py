@@ -1,0 +1,512 @@
+"""MLflow may be slow, die, come back, or come back empty: a search does not notice, and everything arrives once."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+import synthetic
+from mlflow import MlflowClient
+from mlflow.entities import Run
+from tracker_contract import TrackerContract, begin, new_run, play, seconds
+
+from evonas.component import Component
+from evonas.errors import JournalError, TrackingError
+from evonas.evaluation import Candidate, Evaluation, Failure, FailureKind, Source
+from evonas.history import JOURNAL, History
+from evonas.journal import Closed, Event, Header
+from evonas.space import Genome, SearchSpace
+from evonas.tracking import mlflow_records as records
+from evonas.tracking.mlflow import MLflow, ui_command
+from evonas.tracking.mlflow_links import Place
+from evonas.tracking.mlflow_runs import SearchRuns
+from evonas.tracking.mlflow_store import Store, ui_environment
+
+ARTIFACTS = {"front.html", "front.png", "progress.html", "front.json", "evaluations.json", "journal.jsonl"}
+SPACE = synthetic.IntegerSpace()
+
+
+def search(name: str, generations: int = 3, *, closed: bool = True) -> list[Event]:
+    """Return the events of a search of its own; a longer one begins like a shorter one."""
+    head = replace(synthetic.header(), name="tests", config={"name": name, "search": {"size": 8, "rates": [0.1, 0.5]}})
+    return synthetic.events(head, generations, size=8, closed=closed)
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of run folders: they share one embedded store."""
+    return tmp_path_factory.mktemp("runs")
+
+
+@pytest.fixture(autouse=True)
+def _no_address_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What MLflow has of a search: the parent, its children by candidate, and the history of each parent metric."""
+
+    parent: Run
+    children: Mapping[int, Run]
+    metrics: Mapping[str, list[tuple[int, float]]]
+    artifacts: set[str]
+
+    @classmethod
+    def of(cls, run: Path, uri: str | None = None) -> Kept:
+        """Ask MLflow, without the help of what evonas remembers; every run and metric must be there once."""
+        client = MlflowClient(tracking_uri=Store.of(run.parent, uri).uri)
+        uid = records.search_uid(History.read(run).header)
+        experiment = client.get_experiment_by_name("tests")
+        assert experiment is not None
+        (parent,) = client.search_runs([experiment.experiment_id], f"tags.`evonas.uid` = '{uid}'")
+        mine = f"tags.`mlflow.parentRunId` = '{parent.info.run_id}'"
+        children: dict[int, Run] = {}
+        for child in client.search_runs([experiment.experiment_id], mine, max_results=1_000):
+            id_ = int(child.data.tags["evonas.id"])
+            assert id_ not in children, f"candidate {id_} is there twice"
+            children[id_] = child
+            for metric in child.data.metrics:
+                assert len(client.get_metric_history(child.info.run_id, metric)) == 1
+        metrics = {
+            name: [(point.step, point.value) for point in client.get_metric_history(parent.info.run_id, name)]
+            for name in parent.data.metrics
+        }
+        artifacts = {file.path for file in client.list_artifacts(parent.info.run_id)}
+        return cls(parent, children, metrics, artifacts)
+
+    @property
+    def front(self) -> set[int]:
+        """The candidates that are marked as members of the front."""
+        return {id_ for id_, child in self.children.items() if child.data.tags["evonas.front"] == "1"}
+
+
+def assert_complete(run: Path, uri: str | None = None) -> Kept:
+    """MLflow has exactly what the journal has."""
+    history, kept = History.read(run), Kept.of(run, uri)
+    outcomes = {id_: o for id_, o in history.outcomes.items() if isinstance(o, Evaluation | Failure)}
+    assert kept.children.keys() == outcomes.keys()
+    for id_, outcome in outcomes.items():
+        child = kept.children[id_]
+        assert child.data.params == SPACE.describe(outcome.candidate.genome)
+        assert child.info.status == ("FINISHED" if isinstance(outcome, Evaluation) else "FAILED")
+        if isinstance(outcome, Evaluation):
+            assert child.data.metrics == {**outcome.metrics, "evaluation_seconds": outcome.seconds}
+    assert kept.front == {member.candidate.id for member in history.front.members}
+    for name in ("hypervolume", "front_size"):
+        assert kept.metrics[name] == [(g.number, getattr(g, name)) for g in history.generations]
+    assert kept.metrics["best_valid_error"] == [(g.number, g.best["valid_error"]) for g in history.generations]
+    assert kept.parent.info.status == ("FINISHED" if history.closed else "KILLED")
+    assert kept.artifacts == ARTIFACTS
+    return kept
+
+
+def run_search(run: Path, events: list[Event], uri: str | None = None, **options: Any) -> MLflow:
+    """Search to the end, or go on where the journal ends."""
+    tracker = MLflow(run, SPACE, uri=uri, **options)
+    _, history = play(tracker, run, events)
+    tracker.closed(history)
+    return tracker
+
+
+class TestEmbedded(TrackerContract):
+    def tracker(self, run_folder: Path, space: SearchSpace) -> MLflow:
+        return MLflow(run_folder, space)
+
+
+class TestUnreachable(TrackerContract):
+    close_seconds = 5.0
+
+    def tracker(self, run_folder: Path, space: SearchSpace) -> MLflow:
+        return MLflow(run_folder, space, uri=f"http://127.0.0.1:{free_port()}", must_answer=False)
+
+
+def test_everything_is_there_once_however_often_it_is_sent(root: Path) -> None:
+    run = new_run(root, "replayed")
+    assert run_search(run, search("replayed")).unsent == 0
+    first = assert_complete(run)
+    run_search(run, search("replayed"))
+    (run / "mlflow.json").unlink()
+    run_search(run, search("replayed"))
+    again = assert_complete(run)
+    assert again.metrics == first.metrics
+    assert {id_: child.info.run_id for id_, child in again.children.items()} == {
+        id_: child.info.run_id for id_, child in first.children.items()
+    }
+    assert MLflow(run, SPACE).sync().runs == 0
+
+
+def test_search_says_what_it_is(root: Path) -> None:
+    run = new_run(root, "telling")
+    run_search(run, search("telling"))
+    parent = Kept.of(run).parent
+    history = History.read(run)
+    assert parent.data.params == {"name": "telling", "search.size": "8", "search.rates": "[0.1, 0.5]"}
+    assert parent.data.tags["evonas.front_digest"] == history.front.digest()
+    note = parent.data.tags["mlflow.note.content"]
+    assert f"{len(history.front.members)} networks on the front" in note
+    assert "params <= 250000" in note
+    assert "#/compare-runs" in note
+    assert parent.info.end_time - parent.info.start_time == history.elapsed * 1000
+
+
+def test_search_resumed_after_its_thread_died_is_completed(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run, calls = new_run(root, "killed"), []
+    log = SearchRuns._log
+
+    def die(self: SearchRuns, *given: Any) -> None:
+        calls.append(given)
+        if len(calls) == 9:
+            raise SystemExit  # ends the thread at once, between the creation of a run and its completion
+        log(self, *given)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(SearchRuns, "_log", die)
+        tracker = MLflow(run, SPACE)
+        _, history = play(tracker, run, search("killed", closed=False)[:20])
+        wait_until(lambda: len(calls) == 9)
+        tracker.closed(history)
+        assert tracker.unsent > 0
+    half = Kept.of(run)
+    assert sorted(child.info.status for child in half.children.values())[-1] == "RUNNING"
+    assert run_search(run, search("killed")).unsent == 0
+    assert_complete(run)
+
+
+def test_interrupted_search_runs_again_when_it_is_resumed(root: Path) -> None:
+    run, events = new_run(root, "interrupted"), search("interrupted")
+    run_search(run, events[:12])
+    kept = Kept.of(run)
+    assert kept.parent.info.status == "KILLED"
+    assert f"evonas resume {run}" in kept.parent.data.tags["mlflow.note.content"]
+    tracker = MLflow(run, SPACE)
+    _, history = play(tracker, run, events)
+    wait_until(lambda: Kept.of(run).parent.info.status == "RUNNING")
+    tracker.closed(history)
+    assert_complete(run)
+
+
+def test_network_that_leaves_the_front_loses_its_mark(root: Path) -> None:
+    run = new_run(root, "longer")
+    run_search(run, search("longer", generations=1))
+    early = Kept.of(run).front
+    run_search(run, [*search("longer", generations=1), *search("longer", generations=3)[10:]])
+    assert early - assert_complete(run).front
+
+
+@pytest.mark.parametrize("children", ["front", "none"])
+def test_only_the_wanted_children_are_sent(root: Path, children: str) -> None:
+    run = new_run(root, f"children-{children}")
+    run_search(run, search(children), children=children)
+    kept, front = Kept.of(run), History.read(run).front.members
+    assert kept.children.keys() == ({member.candidate.id for member in front} if children == "front" else set())
+    assert kept.front == kept.children.keys()
+    assert kept.artifacts == ARTIFACTS
+    assert MLflow(run, SPACE, children="all").sync().runs == len(kept_outcomes(run)) - len(kept.children)
+    assert_complete(run)
+
+
+def test_refused_candidate_is_left_out_and_told_once(root: Path, caplog: pytest.LogCaptureFixture) -> None:
+    class Odd(synthetic.IntegerSpace):
+        def describe(self, genome: Genome) -> dict[str, str]:
+            described = super().describe(genome)
+            return {"/no/../name": "1"} if genome == refused.genome else described
+
+    run, events = new_run(root, "refused"), search("refused")
+    refused = next(o.candidate for o in History.replay(events).outcomes.values() if isinstance(o, Evaluation))
+    tracker = MLflow(run, Odd())
+    _, history = play(tracker, run, events)
+    tracker.closed(history)
+    assert tracker.unsent == 0
+    assert [r.getMessage() for r in caplog.records if r.name == "evonas"][0].startswith(
+        f"MLflow does not get candidate {refused.id}: "
+    )
+    assert len([r for r in caplog.records if r.name == "evonas"]) == 1
+    kept = Kept.of(run)
+    assert kept.children.keys() == kept_outcomes(run)
+    assert kept.children[refused.id].info.status == "FAILED"
+    place = Place.read(run)
+    assert place is not None
+    assert place.refused == 1
+
+
+def test_search_deleted_by_a_person_is_sent_again(root: Path) -> None:
+    run, events = new_run(root, "deleted"), search("deleted")
+    tracker = MLflow(run, SPACE)
+    _, history = play(tracker, run, events[:12])
+    wait_until(lambda: len(Kept.of(run).children) == len(kept_outcomes(run)))
+    MlflowClient(tracking_uri=Store.of(root).uri).delete_run(Kept.of(run).parent.info.run_id)
+    _, history = play(tracker, run, events)
+    tracker.closed(history)
+    assert tracker.unsent == 0
+    assert_complete(run)
+
+
+def test_doubled_runs_are_dropped(root: Path) -> None:
+    run, events = new_run(root, "doubled"), search("doubled")
+    run_search(run, events)
+    kept, client = Kept.of(run), MlflowClient(tracking_uri=Store.of(root).uri)
+    double = next(iter(kept.children.values()))
+    client.create_run(double.info.experiment_id, tags=double.data.tags)
+    client.set_tag(kept.parent.info.run_id, "evonas.sent", "")
+    MLflow(run, SPACE).sync()
+    assert assert_complete(run).children[int(double.data.tags["evonas.id"])].info.run_id == double.info.run_id
+
+
+def test_renamed_experiment_is_found_by_what_the_run_folder_remembers(tmp_path: Path) -> None:
+    run, events = new_run(tmp_path), search("renamed")
+    run_search(run, events[:12])
+    client = MlflowClient(tracking_uri=Store.of(tmp_path).uri)
+    experiment = client.get_experiment_by_name("tests")
+    assert experiment is not None
+    assert experiment.artifact_location == (tmp_path / "mlartifacts").as_uri()
+    client.rename_experiment(experiment.experiment_id, "a better name")
+    run_search(run, events)
+    assert client.get_experiment_by_name("tests") is None
+    client.rename_experiment(experiment.experiment_id, "tests")
+    assert_complete(run)
+
+
+def test_numbers_that_are_not_finite_and_names_that_mlflow_refuses_are_never_sent() -> None:
+    assert records.finite({"a": 1.0, "b": float("inf"), "c": float("nan"), "latency (ms)": 2.0}) == {
+        "a": 1.0,
+        "latency _ms_": 2.0,
+    }
+    outcome = Evaluation(Candidate(0, (0, 0, 0, 0), 0), {"valid_error": float("inf")}, Source.TRAINED, 1.0, 3)
+    history = History(synthetic.header())
+    record = records.candidate_record(history, outcome, 1.0, SPACE, on_front=False)
+    assert record.metrics == {"evaluation_seconds": 1.0}
+
+
+def test_long_values_are_cut_visibly_and_a_traceback_keeps_its_end() -> None:
+    header = replace(synthetic.header(), config={"choices": ["x" * 50] * 200, "gates": [{"metric": "params"}], "none": None})
+    params = records.search_record(header, Path("run")).params
+    assert params["choices"].endswith("…")
+    assert len(params["choices"]) == records.VALUE_LENGTH
+    assert params["gates.0.metric"] == "params"
+    assert params["none"] == "null"
+    failure = Failure(Candidate(0, (0, 0, 0, 0), 0), "line\n" * 5_000 + "ValueError: here", FailureKind.ERROR)
+    tags = records.candidate_record(History(header), failure, 1.0, SPACE, on_front=False).tags
+    assert tags["evonas.reason"].endswith("ValueError: here")
+    assert len(tags["evonas.reason"]) == records.TAG_LENGTH
+
+
+def test_note_of_a_large_front_stays_within_what_mlflow_keeps(root: Path) -> None:
+    from evonas.tracking.mlflow_summary import NOTE_LENGTH, note
+
+    history = synthetic.history(synthetic.FOUR_OBJECTIVES, generations=10)
+    place = Place("http://x", "1", "r", front=[f"{i:032}" for i in range(500)])
+    text = note(history, SPACE, root / "run", place)
+    assert len(text) <= NOTE_LENGTH
+    assert len(history.front.members) > 15
+    assert "more" in text
+
+
+def test_terminal_stays_silent(tmp_path: Path) -> None:
+    script = (
+        "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[1])\n"
+        "from test_mlflow import *\n"
+        "run = new_run(Path(sys.argv[2])); tracker = run_search(run, search('quiet')); assert tracker.unsent == 0\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(Path(__file__).parent), str(tmp_path)], capture_output=True, text=True, cwd=tmp_path
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert {path.name for path in tmp_path.iterdir()} == {"run", "mlflow.db", "mlartifacts"}
+
+
+def test_options_of_an_experiment_reach_the_tracker(tmp_path: Path) -> None:
+    options = {"uri": "http://127.0.0.1:1", "children": "front", "experiment": "mine", "must_answer": False}
+    component = Component("evonas.tracking.mlflow:MLflow", options)
+    assert set(component.parameters()) == {"uri", "experiment", "children", "must_answer"}
+    assert isinstance(component.build({"run_folder": tmp_path, "space": SPACE}), MLflow)
+
+
+def test_dead_port_is_named_within_seconds(tmp_path: Path) -> None:
+    address = f"http://127.0.0.1:{free_port()}"
+    began = time.monotonic()
+    with pytest.raises(TrackingError, match=rf"(?s){address}.*refused.*must_answer=false.*evonas sync"):
+        MLflow(tmp_path / "run", SPACE, uri=address).check()
+    assert time.monotonic() - began < 5
+    MLflow(tmp_path / "run", SPACE, uri=address, must_answer=False).check()
+
+
+@pytest.mark.parametrize(("status", "way_out"), [(401, "MLFLOW_TRACKING_USERNAME"), (403, "--allowed-hosts"), (404, "404")])
+def test_server_that_turns_us_away_is_named(tmp_path: Path, status: int, way_out: str) -> None:
+    class Doorman(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.send_error(status)
+
+        do_GET = do_POST
+
+        def log_message(self, format: str, *given: Any) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Doorman) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        tracker = MLflow(tmp_path / "run", SPACE, uri=f"http://me:secret@127.0.0.1:{server.server_port}")
+        with pytest.raises(TrackingError, match=way_out) as raised:
+            tracker.check()
+        server.shutdown()
+    assert "secret" not in str(raised.value)
+
+
+@pytest.mark.parametrize("uri", ["mlruns", "file:///tmp/mlruns", "htp://host:5000", "ftp://host"])
+def test_address_that_makes_no_sense_is_refused(tmp_path: Path, uri: str) -> None:
+    with pytest.raises(TrackingError, match=r"sqlite:////"):
+        MLflow(tmp_path / "run", SPACE, uri=uri, must_answer=False).check()
+
+
+def test_address_comes_from_the_option_then_the_environment_then_the_run_folders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert Store.of(Path("runs")) == Store(f"sqlite:///{tmp_path}/runs/mlflow.db", tmp_path / "runs" / "mlartifacts")
+    assert Store.of(Path("runs"), "sqlite:///mine.db").uri == f"sqlite:///{tmp_path}/mine.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://server:5000/")
+    assert Store.of(Path("runs")) == Store("http://server:5000", None)
+    assert Store.of(Path("runs"), "http://other").uri == "http://other"
+
+
+def test_sync_needs_a_journal(tmp_path: Path) -> None:
+    with pytest.raises(JournalError):
+        MLflow(new_run(tmp_path), SPACE).sync()
+
+
+class Server:
+    """A real tracking server, started as `evonas ui` starts it, that can be killed and brought back."""
+
+    def __init__(self, root: Path) -> None:
+        self.root, self.port = root, free_port()
+        self.uri = f"http://127.0.0.1:{self.port}"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def up(self) -> None:
+        """Start the server unless it runs, and wait until it answers."""
+        if self._process is None:
+            command = ui_command(self.root, uri=f"sqlite:///{self.root}/mlflow.db", port=self.port)
+            with (self.root / "server.log").open("ab") as log:
+                self._process = subprocess.Popen(
+                    command, env={**os.environ, **ui_environment()}, stdout=log, stderr=log, start_new_session=True
+                )
+        wait_until(self._answers, 60)
+
+    def kill(self) -> None:
+        """SIGKILL the server and its workers."""
+        if self._process is not None:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+            self._process = None
+
+    def wipe(self) -> None:
+        """Lose everything that a killed server kept."""
+        (self.root / "mlflow.db").unlink()
+
+    def _answers(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"{self.uri}/health", timeout=2) as answer:
+                return bool(answer.status == 200)
+        except OSError:
+            return False
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    server = Server(tmp_path_factory.mktemp("server"))
+    yield server
+    server.kill()
+
+
+def test_search_without_its_server_is_sent_when_it_is_up(
+    server: Server, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.kill()
+    run, events = new_run(tmp_path, "alone"), search("alone")
+    tracker = MLflow(run, SPACE, uri=server.uri, must_answer=False)
+    slowest, history = play(tracker, run, events)
+    assert slowest < 0.05
+    assert seconds(lambda: tracker.closed(history)) < 5
+    assert tracker.unsent == len(kept_outcomes(run)) + len(history.generations) + 1
+    assert f"evonas sync {run}" in caplog.messages[-1]
+    assert tracker.link() is None
+    with pytest.raises(TrackingError, match="does not answer"):
+        tracker.sync()
+    server.up()
+    progress: list[tuple[int, int]] = []
+    sent = MLflow(run, SPACE, uri=server.uri).sync(lambda done, left: progress.append((done, left)))
+    assert sent.runs == len(kept_outcomes(run))
+    assert progress[-1][1] == 0
+    kept = assert_complete(run, server.uri)
+    assert tracker.link() == f"{server.uri}/#/experiments/{kept.parent.info.experiment_id}/runs/{kept.parent.info.run_id}"
+    assert (tracker.compare_link() or "").startswith(f"{server.uri}/#/compare-runs?runs=[%22")
+
+
+def test_server_killed_and_restarted_half_way_gets_everything_once(server: Server, tmp_path: Path) -> None:
+    server.up()
+    run, events = new_run(tmp_path, "restarted"), search("restarted")
+    tracker = MLflow(run, SPACE, uri=server.uri)
+    play(tracker, run, events[:15])
+    wait_until(lambda: len(Kept.of(run, server.uri).children) >= 4)
+    server.kill()
+    slowest, history = play(tracker, run, events, pause=0.02)
+    assert slowest < 0.05
+    server.up()
+    tracker.closed(history)
+    assert tracker.unsent == 0
+    assert_complete(run, server.uri)
+
+
+def test_server_that_comes_back_empty_gets_everything_again(server: Server, tmp_path: Path) -> None:
+    server.up()
+    run, events = new_run(tmp_path, "emptied"), search("emptied")
+    tracker = MLflow(run, SPACE, uri=server.uri)
+    play(tracker, run, events[:15])
+    wait_until(lambda: len(Kept.of(run, server.uri).children) >= 4)
+    server.kill()
+    server.wipe()
+    server.up()
+    _, history = play(tracker, run, events)
+    tracker.closed(history)
+    assert tracker.unsent == 0
+    assert_complete(run, server.uri)
+
+
+def kept_outcomes(run: Path) -> set[int]:
+    """The candidates of a journal that become runs."""
+    outcomes = History.read(run).outcomes
+    return {id_ for id_, outcome in outcomes.items() if isinstance(outcome, Evaluation | Failure)}
+
+
+def wait_until(claim: Any, limit: float = 30.0) -> None:
+    """Return when a claim holds, or is no longer expected to."""
+    deadline = time.monotonic() + limit
+    while time.monotonic() < deadline:
+        try:
+            if claim():
+                return
+        except Exception:  # what is asked about is not there yet
+            if time.monotonic() > deadline - 0.2:
+                raise
+        time.sleep(0.05)
+    raise AssertionError("in vain")
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])

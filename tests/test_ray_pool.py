@@ -1,0 +1,231 @@
+"""The pool of Ray actors: what the contract says, and what happens to workers that die, hang or are taken away."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from pool_contract import AsynchronousPoolContract, run, timeless
+from pool_evaluators import ActionRecipe, DyingRecipe, candidates, processes
+
+from evonas.errors import ConfigError, ResourceError
+from evonas.evaluation import Evaluation, Failure, FailureKind, Outcome
+from evonas.pool import EvaluatorRecipe, WorkerPool
+from evonas.workers.local_pool import LocalPool
+from evonas.workers.ray_cluster import Node, workers_to_start
+from evonas.workers.ray_pool import RayPool
+
+with_ray = pytest.mark.usefixtures("ray_cluster")
+
+
+@with_ray
+class TestRayPool(AsynchronousPoolContract):
+    def make_pool(self, recipe: EvaluatorRecipe) -> WorkerPool:
+        return RayPool(recipe, workers=2, cpus=1)
+
+
+def outcomes_of(pool: RayPool, asked: list[Any]) -> list[Outcome]:
+    try:
+        return run(pool, asked)
+    finally:
+        pool.close()
+
+
+def until(happened: Callable[[], object], seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < deadline, f"nothing happened within {seconds} s"
+        time.sleep(0.02)
+
+
+@with_ray
+class TestLostWorkers:
+    def test_a_candidate_whose_worker_is_killed_once_is_evaluated(self, tmp_path: Path) -> None:
+        pool = RayPool(ActionRecipe(tmp_path), workers=1, retries=1)
+        [outcome] = outcomes_of(pool, candidates("kill_itself_once"))
+        assert isinstance(outcome, Evaluation)
+        first, second = processes(tmp_path, "kill_itself_once")
+        assert first != second
+
+    def test_a_candidate_that_always_kills_its_worker_fails_alone(self, tmp_path: Path) -> None:
+        pool = RayPool(ActionRecipe(tmp_path), workers=2, retries=2)
+        *others, killer = outcomes_of(pool, [*candidates("kill_itself"), *candidates("compute", range(8))])[::-1]
+        assert all(isinstance(outcome, Evaluation) for outcome in others)
+        assert isinstance(killer, Failure)
+        assert killer.kind is FailureKind.CRASH
+        tried = processes(tmp_path, "kill_itself")
+        assert len(set(tried)) == 3
+        for attempt, process in enumerate(tried, start=1):
+            assert f"attempt {attempt} of 3: the worker died: process {process} on 127.0.0.1" in killer.reason
+        assert "Worker unexpectedly exits" in killer.reason
+        assert [len(processes(tmp_path, "compute", number)) for number in range(8)] == [1] * 8
+
+    def test_a_candidate_that_hangs_is_ended_with_its_process(self, tmp_path: Path) -> None:
+        pool = RayPool(ActionRecipe(tmp_path), workers=2, timeout_seconds=1, retries=1)
+        run(pool, candidates("compute", range(2)))
+        started = time.monotonic()
+        *others, hanging = outcomes_of(pool, [*candidates("hang"), *candidates("compute", range(2, 6))])[::-1]
+        assert time.monotonic() - started < 10
+        assert all(isinstance(outcome, Evaluation) for outcome in others)
+        assert isinstance(hanging, Failure)
+        assert hanging.kind is FailureKind.TIMEOUT
+        assert hanging.reason.count("no result within 1 s, so the worker was killed") == 2
+        assert len(set(processes(tmp_path, "hang"))) == 2
+        for process in processes(tmp_path, "hang"):
+            until(lambda process=process: not psutil.pid_exists(process))  # type: ignore[misc]
+
+    def test_a_worker_killed_from_outside_costs_one_retry(self, tmp_path: Path) -> None:
+        pool = RayPool(ActionRecipe(tmp_path), workers=2)
+        pool.submit(candidates("wait_for_release", range(2)))
+        until(lambda: pool.next_outcomes(timeout=0.1) or all(processes(tmp_path, "wait_for_release", n) for n in range(2)))
+        os.kill(processes(tmp_path, "wait_for_release", 0)[0], signal.SIGKILL)
+        until(lambda: pool.next_outcomes(timeout=0.1) or len(processes(tmp_path, "wait_for_release", 0)) == 2)
+        (tmp_path / "release").touch()
+        outcomes = [*pool.next_outcomes(timeout=20), *pool.next_outcomes(timeout=20)]
+        pool.close()
+        assert [type(outcome) for outcome in outcomes] == [Evaluation, Evaluation]
+        assert [len(processes(tmp_path, "wait_for_release", number)) for number in range(2)] == [2, 1]
+
+    def test_workers_that_die_while_they_start_end_the_search(self) -> None:
+        pool = RayPool(DyingRecipe(), workers=1)
+        with pytest.raises(ResourceError, match="4 workers in a row died while they started"):
+            run(pool, candidates("compute"))
+        pool.close()
+
+
+@with_ray
+class TestWorkers:
+    def test_any_number_of_workers_gives_the_evaluations_of_the_local_pool(self, tmp_path: Path) -> None:
+        asked = [*candidates("compute", range(6)), *candidates("train", range(6))]
+        expected = [timeless(outcome) for outcome in run(LocalPool(ActionRecipe(tmp_path)), asked)]
+        for workers in (1, 2, 4):
+            pool = RayPool(ActionRecipe(tmp_path), workers=workers, cpus=1)
+            assert pool.capacity == workers
+            assert [timeless(outcome) for outcome in outcomes_of(pool, asked)] == expected
+
+    def test_torch_computes_with_as_many_threads_as_cpus(self, tmp_path: Path) -> None:
+        pool = RayPool(ActionRecipe(tmp_path), workers=1, cpus=2)
+        [outcome] = outcomes_of(pool, candidates("tell_threads"))
+        assert outcome.metrics["value"] == 2  # type: ignore[union-attr]
+
+    def test_there_are_as_many_workers_as_fit_by_default(self, tmp_path: Path) -> None:
+        pool = RayPool(ActionRecipe(tmp_path), cpus=1.5)
+        assert pool.capacity == 2
+        pool.close()
+
+    def test_modules_beside_the_experiment_are_found_by_the_workers(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (tmp_path / "recipe_of_a_user.py").write_text(
+            "import pool_evaluators\nclass Mine(pool_evaluators.ActionRecipe):\n    pass\n"
+        )
+        monkeypatch.syspath_prepend(str(tmp_path))
+        import recipe_of_a_user  # type: ignore[import-not-found]
+
+        pool = RayPool(recipe_of_a_user.Mine(tmp_path), workers=1)
+        assert len(outcomes_of(pool, candidates("compute"))) == 1
+
+    def test_closing_ends_the_workers_and_leaves_ray_to_who_started_it(self, tmp_path: Path) -> None:
+        import ray
+
+        pool = RayPool(ActionRecipe(tmp_path), workers=1)
+        run(pool, candidates("compute"))
+        pool.close()
+        until(lambda: not psutil.pid_exists(processes(tmp_path, "compute")[0]))
+        assert ray.is_initialized()
+
+
+class TestRequests:
+    @pytest.mark.parametrize(
+        ("option", "value"),
+        [("workers", 0), ("cpus", 0), ("gpus", -1), ("gpus", 1.5), ("timeout_seconds", 0), ("retries", -1)],
+    )
+    def test_an_option_out_of_range_is_named(self, option: str, value: float, tmp_path: Path) -> None:
+        with pytest.raises(ConfigError, match=f"'{option}' must be .*, and is {value}"):
+            RayPool(ActionRecipe(tmp_path), **{option: value})  # type: ignore[arg-type]
+
+    @with_ray
+    def test_a_gpu_that_is_not_there_is_refused_and_not_awaited(self, tmp_path: Path) -> None:
+        with pytest.raises(ResourceError, match=r"'gpus: 1' do not fit, 0 would; there are nodes of 4 CPUs and 0 GPUs"):
+            RayPool(ActionRecipe(tmp_path), workers=1, gpus=1)
+
+    @with_ray
+    def test_more_cpus_than_a_node_has_are_refused_and_not_awaited(self, tmp_path: Path) -> None:
+        with pytest.raises(ResourceError, match=r"'cpus: 5' .* do not fit, 0 would"):
+            RayPool(ActionRecipe(tmp_path), workers=1, cpus=5)
+
+    def test_a_worker_must_fit_on_one_node(self) -> None:
+        nodes = [Node(cpus=4, gpus=0), Node(cpus=1, gpus=2)]
+        assert workers_to_start(nodes, None, cpus=1, gpus=0, grows=True) == 5
+        assert workers_to_start(nodes, None, cpus=0.1, gpus=0.25, grows=True) == 8
+        assert workers_to_start(nodes, 64, cpus=1, gpus=1, grows=True) == 64
+        with pytest.raises(ResourceError, match="64 worker"):
+            workers_to_start(nodes, 64, cpus=1, gpus=1, grows=False)
+        with pytest.raises(ResourceError, match=r"4 CPUs and 0 GPUs; 1 CPUs and 2 GPUs"):
+            workers_to_start(nodes, None, cpus=2, gpus=1, grows=True)
+
+
+class TestAddress:
+    @pytest.mark.parametrize("address", ["head", "http://head:8265", "ray://head:10001"])
+    def test_what_is_no_address_is_refused(self, address: str, tmp_path: Path) -> None:
+        with pytest.raises(ConfigError, match=f"'address' must read host:port.*'{address}'"):
+            RayPool(ActionRecipe(tmp_path), address=address)
+
+    def test_an_address_where_nobody_answers_is_refused_within_seconds(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("RAY_AUTH_MODE", "token")
+        monkeypatch.setenv("RAY_AUTH_TOKEN", "0" * 64)
+        with socket.socket() as unused:
+            unused.bind(("127.0.0.1", 0))
+            address = f"127.0.0.1:{unused.getsockname()[1]}"
+            started = time.monotonic()
+            expected = f"{address}.*RAY_AUTH_MODE is token and a token is in RAY_AUTH_TOKEN.*leave the address out"
+            with pytest.raises(ResourceError, match=expected):
+                RayPool(ActionRecipe(tmp_path), address=address)
+        assert time.monotonic() - started < 8
+
+    def test_an_address_where_something_else_answers_is_refused_within_seconds(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
+        with socket.create_server(("127.0.0.1", 0)) as server:
+
+            def answer() -> None:
+                connection, _ = server.accept()
+                with connection:
+                    connection.recv(100)
+                    connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+            thread = threading.Thread(target=answer)
+            thread.start()
+            monkeypatch.setenv("RAY_ADDRESS", f"127.0.0.1:{server.getsockname()[1]}")
+            with pytest.raises(ResourceError, match="is not the head of a Ray cluster.*RAY_AUTH_MODE is unset"):
+                RayPool(ActionRecipe(tmp_path))
+            thread.join()
+
+
+def scenario(name: str, folder: Path) -> dict[str, Any]:
+    """Run a function of tests/ray_scenarios.py in a process of its own, where no Ray is yet, and return what it saw."""
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("RAY_")} | {"HOME": str(folder)}
+    done = subprocess.run(
+        [sys.executable, "-W", "error", Path(__file__).with_name("ray_scenarios.py"), name, folder],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return {"stderr": done.stderr, **json.loads(done.stdout.splitlines()[-1])}

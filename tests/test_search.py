@@ -1,0 +1,115 @@
+"""Kill and resume, on any number of workers: the same front and the same evaluations."""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from commands import evonas, start, write_experiment
+
+from evonas.history import History
+from evonas.pareto import digest
+
+SLOW = "slow:SlowFormula"
+
+
+def facts(run: Path) -> tuple[str, str, dict[str, int], int]:
+    """What must not depend on kills and workers: the front, the evaluations, the gate counts, how many were asked."""
+    history = History.read(run)
+    return history.front.digest(), digest(history.evaluations), dict(history.turned_away), len(history.candidates)
+
+
+def wait_for_outcomes(run: Path, count: int, process: subprocess.Popen[str]) -> None:
+    """Return when the journal holds `count` outcomes."""
+    journal = run / "journal.jsonl"
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        if journal.exists() and journal.read_bytes().count(b'"event":"finished"') >= count:
+            return
+        if process.poll() is not None:
+            raise AssertionError(f"the search ended before {count} outcomes: {(run.parent / 'output.log').read_text()}")
+        time.sleep(0.01)
+    raise AssertionError(f"no {count} outcomes within a minute: {(run.parent / 'output.log').read_text()}")
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str, dict[str, int], int]:
+    folder = tmp_path_factory.mktemp("uninterrupted")
+    done = evonas("run", write_experiment(folder), "--run", "run", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return facts(folder / "run")
+
+
+@pytest.mark.parametrize("pool", ["evonas.workers.local_pool:LocalPool", "evonas.workers.ray_pool:RayPool"])
+def test_killed_and_resumed_search_equals_the_uninterrupted(
+    pool: str, uninterrupted: tuple[str, str, dict[str, int], int], tmp_path: Path
+) -> None:
+    experiment = write_experiment(tmp_path, pool=pool, evaluator=SLOW)
+    run, moments = tmp_path / "run", random.Random(pool)
+    process = start("run", experiment, "--run", "run", cwd=tmp_path)
+    kills = [moments.randint(1, 8), moments.randint(9, 30), moments.randint(31, 55)]
+    for count in kills:
+        wait_for_outcomes(run, count, process)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        process = start("resume", "run", cwd=tmp_path)
+    assert process.wait(timeout=60) == 0, (tmp_path / "output.log").read_text()
+    assert facts(run) == uninterrupted
+
+
+def test_resuming_evaluates_nothing_twice(tmp_path: Path) -> None:
+    experiment = write_experiment(tmp_path, evaluator=SLOW)
+    process = start("run", experiment, "--run", "run", cwd=tmp_path)
+    wait_for_outcomes(tmp_path / "run", 20, process)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    finished = len(History.read(tmp_path / "run").outcomes)
+    done = evonas("resume", "run", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    evaluated = [json.loads(line) for line in (tmp_path / "measured.jsonl").read_text().splitlines()]
+    assert len(evaluated) <= 60 + 1, "at most the one under way at the kill is measured again"
+    assert len(evaluated) - 60 <= 1
+    assert finished >= 20
+
+
+@pytest.mark.parametrize("workers", [1, 2, 4])
+def test_front_is_the_same_on_any_number_of_workers(
+    workers: int, uninterrupted: tuple[str, str, dict[str, int], int], tmp_path: Path
+) -> None:
+    pool = {"use": "evonas.workers.ray_pool:RayPool", "workers": workers}
+    done = evonas("run", write_experiment(tmp_path, pool=pool), "--run", "run", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert facts(tmp_path / "run") == uninterrupted
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_search_ends_cleanly_and_says_how_to_resume(number: signal.Signals, tmp_path: Path) -> None:
+    process = start("run", write_experiment(tmp_path, evaluator=SLOW), "--run", "run", cwd=tmp_path)
+    wait_for_outcomes(tmp_path / "run", 5, process)
+    process.send_signal(number)
+    assert process.wait(timeout=30) == 130
+    output = (tmp_path / "output.log").read_text()
+    assert "evonas resume run" in output
+    assert "Traceback" not in output
+
+
+def test_a_finished_search_can_be_prolonged(tmp_path: Path) -> None:
+    assert evonas("run", write_experiment(tmp_path), "--run", "run", cwd=tmp_path).returncode == 0
+    before = History.read(tmp_path / "run").evaluations
+    done = evonas("resume", "run", "evaluations=72", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    after = History.read(tmp_path / "run").evaluations
+    assert len(after) == 72
+    assert digest(after[:60]) == digest(before)
+
+
+def test_resuming_a_finished_search_changes_nothing(tmp_path: Path) -> None:
+    assert evonas("run", write_experiment(tmp_path), "--run", "run", cwd=tmp_path).returncode == 0
+    before = (tmp_path / "run" / "journal.jsonl").read_bytes()
+    assert evonas("resume", "run", cwd=tmp_path).returncode == 0
+    assert (tmp_path / "run" / "journal.jsonl").read_bytes() == before

@@ -1,0 +1,50 @@
+"""A pool of one worker inside the driver's own process, to debug evaluators with breakpoints and full tracebacks."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from typing import Literal
+
+from evonas.errors import ConfigError
+from evonas.evaluation import Candidate, Evaluator, Outcome, evaluate
+from evonas.pool import EvaluatorRecipe, WorkerPool
+from evonas.workers.worker_actor import build_evaluator, worker_environment
+
+
+class LocalPool(WorkerPool):
+    """Evaluates one candidate at a time, inside `next_outcomes`.
+
+    With the same threads and device its numbers equal those of RayPool to the last bit. It cannot survive what kills a
+    process, nor end what hangs: there is no timeout and no retry, and the `timeout` of `next_outcomes` only says
+    whether to begin. Raises ConfigError for a number of threads below 1.
+    """
+
+    capacity = 1
+
+    def __init__(self, recipe: EvaluatorRecipe, *, threads: int = 1, device: Literal["cpu", "cuda:0"] = "cpu") -> None:
+        if threads < 1:
+            raise ConfigError(f"'threads' must be 1 or more, and is {threads}")
+        self._recipe = recipe
+        self._threads = threads
+        self._device = device
+        self._queue: deque[Candidate] = deque()
+        self._evaluator: Evaluator | None = None
+
+    def submit(self, candidates: Sequence[Candidate]) -> None:
+        """Queue candidates."""
+        self._queue.extend(candidates)
+
+    def next_outcomes(self, timeout: float | None = None) -> list[Outcome]:
+        """Evaluate the next candidate here and now; [] if there is none."""
+        if not self._queue:
+            return []
+        with worker_environment(self._threads, self._device):
+            if self._evaluator is None:
+                self._evaluator = build_evaluator(self._recipe)
+            return [evaluate(self._evaluator, self._queue.popleft())]
+
+    def close(self) -> None:
+        """Forget what is queued, and the evaluator."""
+        self._queue.clear()
+        self._evaluator = None

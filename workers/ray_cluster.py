@@ -1,0 +1,183 @@
+"""What is known of a Ray cluster without Ray: its address, whether it answers, whom it lets in, what fits into it."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import socket
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from evonas.errors import ConfigError, ResourceError
+
+CONNECT_SECONDS = 5.0
+WATCH_SECONDS = 5.0
+HEAD_SECONDS = 30.0
+"""How long the head may be silent; after 60 s Ray ends the driver's process."""
+START_SECONDS = 120.0
+"""How long the pool is content without any worker."""
+_HTTP2_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\x00\x00\x00\x04\x00\x00\x00\x00\x00"
+_SETTINGS_FRAME = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """What a living node has, used or not."""
+
+    cpus: float
+    gpus: float
+
+    def __str__(self) -> str:
+        return f"{self.cpus:g} CPUs and {self.gpus:g} GPUs"
+
+    def fits(self, cpus: float, gpus: float) -> int:
+        """Return how many workers of so many CPUs and GPUs the node can hold."""
+        by_gpus = self.gpus / gpus if gpus else float("inf")
+        return int(min(self.cpus / cpus, by_gpus) + 1e-9)
+
+
+def workers_to_start(nodes: Sequence[Node], wanted: int | None, cpus: float, gpus: float, *, grows: bool) -> int:
+    """Return the wanted number of workers, or as many as fit.
+
+    Raises ResourceError where none fits or, if the cluster never grows, fewer than wanted: Ray would wait for ever.
+    """
+    fit = sum(node.fits(cpus, gpus) for node in nodes)
+    if fit == 0 or (wanted is not None and fit < wanted and not grows):
+        raise ResourceError(
+            f"{wanted or 1} worker(s) of 'cpus: {cpus:g}' and 'gpus: {gpus:g}' do not fit, {fit} would; there are "
+            f"nodes of {describe(nodes)}; ask for less with 'workers', 'cpus' or 'gpus', or set another 'address'"
+        )
+    return wanted or fit
+
+
+def describe(nodes: Sequence[Node]) -> str:
+    """Return the resources of the nodes in words."""
+    return "; ".join(map(str, nodes)) or "none"
+
+
+class Vigil:
+    """Decides when waiting for a cluster has to end: its head is gone, or no worker can start."""
+
+    def __init__(self, head: str) -> None:
+        self._head = head
+        self._looked = time.monotonic()
+        self._silent_since: float | None = None
+        self._alone_since: float | None = None
+
+    def complaint(self, working: bool, nodes: Callable[[], Sequence[Node]]) -> ResourceError | None:
+        """Look, if the last look is some seconds old, and return what is wrong; `working`: there is a worker."""
+        now = time.monotonic()
+        if now < self._looked + WATCH_SECONDS:
+            return None
+        self._looked = now
+        if not answers(self._head):
+            self._silent_since = self._silent_since or now
+            silent = now - self._silent_since
+            if silent < HEAD_SECONDS:
+                return None
+            return ResourceError(
+                f"the head of the Ray cluster at {self._head} has not answered for {silent:.0f} s: bring the cluster "
+                f"back and resume, nothing that is finished is lost"
+            )
+        self._silent_since = None
+        if working:
+            self._alone_since = None
+            return None
+        self._alone_since = self._alone_since or now
+        alone = now - self._alone_since
+        if alone < START_SECONDS and nodes():
+            return None
+        return ResourceError(
+            f"no worker has started for {alone:.0f} s, with living nodes of {describe(nodes())}: end what else runs "
+            f"there, ask for less with 'cpus' and 'gpus', or bring nodes back; then resume"
+        )
+
+
+def cluster_address(option: str | None) -> str | None:
+    """Return `host:port` of the cluster to join, from the option or else from RAY_ADDRESS; None for a private one.
+
+    "auto" is the cluster that `ray start` started last on this machine. Raises ConfigError for what is no `host:port`.
+    """
+    named, address = ("'address'", option) if option else ("RAY_ADDRESS", os.environ.get("RAY_ADDRESS"))
+    if not address or address == "local":
+        return None
+    if address == "auto":
+        note = Path(os.environ.get("RAY_TMPDIR", "/tmp")) / "ray" / "ray_current_cluster"
+        if not note.exists():
+            raise ResourceError(f"{named} is 'auto', and no 'ray start' has left a cluster on this machine ({note})")
+        address = note.read_text().strip()
+    if not re.fullmatch(r"(\[[^\]]+\]|[^:/\[\]]+):\d+", address):
+        raise ConfigError(
+            f"{named} must read host:port, as 'ray start' prints it (port 6379 by default), and is '{address}' "
+            f"(http:// is for 'ray job submit', ray:// for neither); or leave it out to work on this machine"
+        )
+    return address
+
+
+def check_answers(address: str) -> None:
+    """Raise ResourceError unless a Ray head answers at `host:port`, within seconds: Ray would try for minutes."""
+    try:
+        first_bytes = _greet(address)
+    except OSError as error:
+        raise ResourceError(f"no Ray cluster answers at {address} ({error}); {_way_in()}") from error
+    if first_bytes is not None and first_bytes[3:4] != bytes([_SETTINGS_FRAME]):
+        raise ResourceError(f"what answers at {address} is not the head of a Ray cluster; {_way_in()}")
+
+
+def answers(address: str) -> bool:
+    """Whether anything accepts connections at `host:port`."""
+    try:
+        _connect(address).close()
+    except OSError:
+        return False
+    return True
+
+
+def entry_refused(address: str, reason: object) -> ResourceError:
+    """Return the error for a cluster that answers and cannot be joined."""
+    return ResourceError(f"the Ray cluster at {address} cannot be joined ({reason}); {_way_in()}")
+
+
+def prepare_token() -> None:
+    """Give this process a secret for its private cluster.
+
+    Ray would else write one to ~/.ray/auth_token, and with this file there a later `ray start` asks for tokens which
+    `ray job submit` does not send. Where the user has a token, or has decided against them, nothing changes.
+    """
+    if os.environ.get("RAY_AUTH_MODE", "token").lower() == "token" and not _token_source():
+        os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+
+
+def _connect(address: str) -> socket.socket:
+    host, _, port = address.rpartition(":")
+    return socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_SECONDS)
+
+
+def _greet(address: str) -> bytes | None:
+    """Open HTTP/2, as Ray's gRPC does, and return the first bytes of the answer; None where TLS forbids it."""
+    with _connect(address) as connection:
+        if os.environ.get("RAY_USE_TLS", "0").lower() in ("1", "true"):
+            return None
+        connection.sendall(_HTTP2_PREFACE)
+        return connection.recv(9)
+
+
+def _token_source() -> str:
+    for variable in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
+        if os.environ.get(variable):
+            return variable
+    default = Path.home() / ".ray" / "auth_token"
+    return str(default) if default.exists() else ""
+
+
+def _way_in() -> str:
+    mode, source = os.environ.get("RAY_AUTH_MODE", ""), _token_source()
+    sent = "" if mode.lower() == "token" else " (no token is sent)"
+    token = f"a token is in {source}" if source else "there is no token here"
+    return (
+        f"RAY_AUTH_MODE is {mode or 'unset'}{sent} and {token}; see 'ray status' on the head, and firewalls; for a "
+        f"cluster with tokens set RAY_AUTH_MODE=token and its RAY_AUTH_TOKEN; leave the address out to work here"
+    )

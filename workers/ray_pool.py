@@ -1,0 +1,337 @@
+"""A pool of Ray actors that survives the loss of its workers."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import re
+import signal
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from evonas.errors import ComponentError, ConfigError, EvonasError, ResourceError
+from evonas.evaluation import Candidate, Failure, FailureKind, Outcome
+from evonas.pool import EvaluatorRecipe, WorkerPool
+from evonas.workers.environment import environment
+from evonas.workers.ray_cluster import (
+    WATCH_SECONDS,
+    Node,
+    Vigil,
+    answers,
+    check_answers,
+    cluster_address,
+    entry_refused,
+    prepare_token,
+    workers_to_start,
+)
+from evonas.workers.worker_actor import EvonasWorker
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """A candidate, and what became of its attempts so far."""
+
+    candidate: Candidate
+    troubles: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Flight:
+    """What an actor is doing: evaluating the candidate of a task, or starting (None)."""
+
+    actor: Any
+    task: _Task | None = None
+    deadline: float = math.inf
+
+
+class RayPool(WorkerPool):
+    """Evaluates each candidate in one of `workers` Ray actors of `cpus` CPUs (as many torch threads) and `gpus` GPUs.
+
+    A worker that dies, or that keeps a candidate longer than `timeout_seconds`, is killed and replaced, and its
+    candidate tried again up to `retries` times; then it is a Failure that tells of every attempt. Ray's own restarts
+    are off: they hide the cause, and run a candidate that kills its worker again and again.
+
+    Without `address` and RAY_ADDRESS a private Ray is started on this machine: on loopback, with a secret of its own,
+    no dashboard. There, `workers` times `cpus` may exceed the machine's CPUs, which the workers then share. With an
+    address, workers that do not fit now start when nodes join. Without `workers` there are as many as fit. A Ray that
+    this process has already initialised is used as it is, and outlives the pool.
+
+    Raises ConfigError for options out of range, and ResourceError where no worker fits or no cluster answers.
+    """
+
+    def __init__(
+        self,
+        recipe: EvaluatorRecipe,
+        *,
+        workers: int | None = None,
+        cpus: float = 1,
+        gpus: float = 0,
+        timeout_seconds: float | None = None,
+        retries: int = 1,
+        address: str | None = None,
+    ) -> None:
+        _require("workers", workers, workers is None or workers >= 1, "1 or more, or null for as many as fit")
+        _require("cpus", cpus, 0 < cpus < math.inf, "above 0")
+        _require(
+            "gpus", gpus, 0 <= gpus < 1 or (gpus > 0 and float(gpus).is_integer()), "0, a part of one, or whole GPUs"
+        )
+        _require("timeout_seconds", timeout_seconds, timeout_seconds is None or timeout_seconds > 0, "above 0, or null")
+        _require("retries", retries, retries >= 0, "0 or more")
+        self._timeout_seconds = math.inf if timeout_seconds is None else timeout_seconds
+        self._retries = retries
+        self._idle: deque[Any] = deque()
+        self._flights: dict[Any, _Flight] = {}
+        self._queue: deque[_Task] = deque()
+        self._refusal: EvonasError | None = None
+        self._failed_starts = 0
+        self._closed = False
+        self._started_ray = connect(address, cpus_each=cpus, workers=workers)
+        try:
+            import ray
+
+            self._vigil = Vigil(ray.get_runtime_context().gcs_address)
+            self.capacity = workers_to_start(_nodes(), workers, cpus, gpus, grows=not self._started_ray)
+            self._recipe = ray.put(ray.cloudpickle.dumps(recipe))
+            self._threads, self._device = max(1, int(cpus)), "cuda:0" if gpus else "cpu"
+            self._actor_class = ray.remote(EvonasWorker).options(
+                num_cpus=cpus, num_gpus=gpus, max_restarts=0, max_task_retries=0
+            )
+            self._start_missing()
+        except BaseException:
+            self.close()
+            raise
+
+    def submit(self, candidates: Sequence[Candidate]) -> None:
+        """Take candidates and hand them to the workers that are free."""
+        if self._closed:
+            raise RuntimeError("the pool is closed")
+        self._queue.extend(_Task(candidate) for candidate in candidates)
+        self._hand_out()
+
+    def next_outcomes(self, timeout: float | None = None) -> list[Outcome]:
+        """Wait for at least one outcome and return all that are there; [] after `timeout` seconds or if none is held.
+
+        Raises an EvonasError of a worker as it was raised there, and ResourceError when the cluster is lost.
+        """
+        until = math.inf if timeout is None else time.monotonic() + timeout
+        while True:
+            if self._refusal is not None:
+                raise self._refusal
+            if not self._queue and not self._evaluating():
+                return []
+            self._hand_out()
+            outcomes = self._collect(until)
+            if outcomes or (time.monotonic() >= until and self._refusal is None):
+                return outcomes
+
+    def close(self) -> None:
+        """Kill the workers, and stop Ray if this pool started it."""
+        if self._closed:
+            return
+        self._closed = True
+        import ray
+
+        actors = [*self._idle, *(flight.actor for flight in self._flights.values())]
+        if actors and ray.is_initialized() and answers(ray.get_runtime_context().gcs_address):
+            for actor in actors:
+                _kill(actor)
+        self._idle.clear()
+        self._flights.clear()
+        self._queue.clear()
+        if self._started_ray:
+            ray.shutdown()
+
+    def _evaluating(self) -> bool:
+        return any(flight.task is not None for flight in self._flights.values())
+
+    def _start_missing(self) -> None:
+        search_path = [entry or str(Path.cwd()) for entry in sys.path]
+        while len(self._idle) + len(self._flights) < self.capacity:
+            actor = self._actor_class.remote(search_path, self._threads, self._device)
+            self._flights[actor.start.remote(self._recipe)] = _Flight(actor)
+
+    def _hand_out(self) -> None:
+        while self._queue and self._idle:
+            actor, task = self._idle.popleft(), self._queue.popleft()
+            reference = actor.evaluate.remote(task.candidate)
+            self._flights[reference] = _Flight(actor, task, time.monotonic() + self._timeout_seconds)
+
+    def _collect(self, until: float) -> list[Outcome]:
+        """Wait for something to happen, no longer than until `until`, and return the outcomes that came of it."""
+        import ray
+
+        references = list(self._flights)
+        wake = min(until, time.monotonic() + WATCH_SECONDS, *(flight.deadline for flight in self._flights.values()))
+        ready, _ = ray.wait(references, num_returns=1, timeout=max(0.0, wake - time.monotonic()))
+        if ready:
+            ready, _ = ray.wait(references, num_returns=len(references), timeout=0)
+        ended = [self._land(reference) for reference in ready]
+        now = time.monotonic()
+        for reference in [reference for reference, flight in self._flights.items() if flight.deadline <= now]:
+            trouble = f"no result within {self._timeout_seconds:g} s, so the worker was killed"
+            ended.append(self._lose(self._flights.pop(reference), FailureKind.TIMEOUT, trouble))
+        working = bool(self._idle) or self._evaluating()
+        self._refusal = self._refusal or self._vigil.complaint(working, _nodes)
+        return [outcome for outcome in ended if outcome is not None]
+
+    def _land(self, reference: Any) -> Outcome | None:
+        import ray
+        from ray.exceptions import OutOfMemoryError, RayError, RayTaskError
+
+        flight = self._flights.pop(reference)
+        try:
+            result: Outcome | EvonasError | None = ray.get(reference)
+        except RayTaskError as error:
+            self._idle.append(flight.actor)
+            if flight.task is not None:
+                return Failure(
+                    flight.task.candidate, f"the worker cannot return its outcome: {error}", FailureKind.ERROR
+                )
+            self._refusal = ComponentError(f"evonas cannot be imported where a worker runs, install it there: {error}")
+            return None
+        except OutOfMemoryError as error:
+            return self._lose(
+                flight, FailureKind.OUT_OF_MEMORY, f"Ray killed the worker for its memory: {_detail(error)}"
+            )
+        except RayError as error:
+            return self._lose(flight, FailureKind.CRASH, f"the worker died: {_detail(error)}")
+        self._idle.append(flight.actor)
+        if isinstance(result, EvonasError):
+            self._refusal = result
+            return None
+        self._failed_starts = 0
+        return result
+
+    def _lose(self, flight: _Flight, kind: FailureKind, trouble: str) -> Failure | None:
+        """Replace the worker of a flight, and queue its task again or, with its retries spent, return the Failure."""
+        _kill(flight.actor)
+        if flight.task is None:
+            self._failed_starts += 1
+            if self._failed_starts > self.capacity + 2:
+                self._refusal = ResourceError(
+                    f"{self._failed_starts} workers in a row died while they started, the last: {trouble}; look for "
+                    f"what kills them (memory, limits, native libraries), or try fewer 'workers'"
+                )
+                return None
+        self._start_missing()
+        if flight.task is None:
+            return None
+        task = replace(flight.task, troubles=(*flight.task.troubles, trouble))
+        attempts, allowed = len(task.troubles), self._retries + 1
+        _log.info("candidate %d, attempt %d of %d: %s", task.candidate.id, attempts, allowed, trouble)
+        if attempts < allowed:
+            self._queue.appendleft(task)
+            return None
+        told = "; ".join(f"attempt {number} of {allowed}: {text}" for number, text in enumerate(task.troubles, start=1))
+        return Failure(task.candidate, told, kind)
+
+
+def connect(address: str | None, *, cpus_each: float = 1, workers: int | None = None) -> bool:
+    """Join the cluster at `address` or RAY_ADDRESS, or start a private one; return whether one was started.
+
+    A private cluster has the machine's CPUs, or as many as the workers ask for if that is more. A Ray that is already
+    initialised is used. Raises ConfigError for an address that is none, and ResourceError for one where no cluster is.
+    """
+    target = cluster_address(address)
+    if target is not None:
+        check_answers(target)
+    else:
+        _import_ray_for_loopback()
+    import ray
+
+    if ray.is_initialized():
+        current = ray.get_runtime_context().gcs_address
+        if address is not None and target not in (None, current):
+            raise ResourceError(f"this process uses the Ray cluster at {current}: it cannot join {target} as well")
+        return False
+    on_sigterm = signal.getsignal(signal.SIGTERM)
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    try:
+        if target is None:
+            _start_private(cpus_each, workers)
+        else:
+            _join(target)
+    finally:
+        if callable(on_sigterm) and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, on_sigterm)  # Ray replaces it
+    return target is None
+
+
+def _import_ray_for_loopback() -> None:
+    """Import Ray such that its private cluster listens on 127.0.0.1 only.
+
+    Ray does so on Windows and macOS. On Linux it listens on every interface, even with `_node_ip_address="127.0.0.1"`,
+    unless this variable is set when Ray is first imported.
+    """
+    with environment({"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}):
+        import ray  # noqa: F401
+
+
+def _start_private(cpus_each: float, workers: int | None) -> None:
+    import ray
+
+    machine = os.cpu_count() or 1
+    if cpus_each > machine:
+        raise ResourceError(
+            f"a worker of 'cpus: {cpus_each:g}' does not fit on this machine of {machine} CPUs: ask for less, or set "
+            f"the 'address' of a cluster"
+        )
+    prepare_token()
+    cpus = None if workers is None else max(machine, math.ceil(workers * cpus_each))
+    try:
+        ray.init("local", num_cpus=cpus, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+    except Exception as error:  # Ray raises plain Exceptions here
+        ray.shutdown()
+        logs = Path(os.environ.get("RAY_TMPDIR", "/tmp")) / "ray" / "session_latest" / "logs"
+        raise ResourceError(f"Ray does not start on this machine ({error}); see {logs}") from error
+
+
+def _join(target: str) -> None:
+    import ray
+
+    patience = "RAY_gcs_server_port_wait_time_s"  # Ray would try a wrong token for 20 s
+    with environment({patience: os.environ.get(patience, "3")}):
+        try:
+            ray.init(target, log_to_driver=False, logging_level=logging.ERROR)
+        except Exception as error:  # Ray raises plain Exceptions here
+            ray.shutdown()
+            raise entry_refused(target, error) from error
+
+
+def _nodes() -> list[Node]:
+    import ray
+
+    alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    return [Node(cpus=resources.get("CPU", 0.0), gpus=resources.get("GPU", 0.0)) for resources in alive]
+
+
+def _kill(actor: Any) -> None:
+    import ray
+
+    try:
+        ray.kill(actor)
+    except (ray.exceptions.RayError, ValueError, RuntimeError) as error:  # the actor, or Ray, is gone already
+        _log.debug("ray.kill: %s", error)
+
+
+def _detail(error: Exception) -> str:
+    """Return what Ray knows of a death: process, address and exit, without its general advice."""
+    text = str(error)
+    process, address = re.search(r"pid: (\d+)", text), re.search(r"ip: (\S+)", text)
+    where = f"process {process[1]}{f' on {address[1]}' if address else ''}: " if process else ""
+    told = text.rpartition("Worker exit detail: ")[2].partition("If the process was killed by the kernel")[0]
+    return where + " ".join(told.split())[:600]
+
+
+def _require(name: str, value: object, holds: bool, rule: str) -> None:
+    if not holds:
+        raise ConfigError(f"'{name}' must be {rule}, and is {value}")

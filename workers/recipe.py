@@ -1,0 +1,79 @@
+"""How a network is trained: a recipe of numbers, checked when it is made."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from evonas.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """Stochastic gradient descent with Nesterov momentum, linear warm-up and a cosine to zero.
+
+    `weight_decay` acts on weights of two and more axes, not on biases and batch norms (He et al., "Bag of Tricks", CVPR
+    2019). `warmup_epochs` may be a fraction. `gradient_clip` bounds the norm of the whole gradient. Augmentation is for
+    images: `flip` mirrors half of them, `shift` moves them by up to so many pixels, `cutout` blanks a square of this
+    side.
+    `mixed_precision` "auto" means on CUDA. Raises ConfigError for numbers out of range.
+    """
+
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    momentum: float = 0.9
+    weight_decay: float = 0.0
+    warmup_epochs: float = 0.0
+    label_smoothing: float = 0.0
+    gradient_clip: float | None = None
+    flip: bool = False
+    shift: int = 0
+    cutout: int = 0
+    mixed_precision: bool | Literal["auto"] = "auto"
+
+    def __post_init__(self) -> None:
+        _require("epochs", self.epochs, self.epochs >= 1, "1 or more")
+        _require("batch_size", self.batch_size, self.batch_size >= 2, "2 or more (batch norm needs two examples)")
+        _require("learning_rate", self.learning_rate, 0 < self.learning_rate < math.inf, "above 0")
+        _require("momentum", self.momentum, 0 <= self.momentum < 1, "0 or more, below 1")
+        _require("weight_decay", self.weight_decay, 0 <= self.weight_decay < math.inf, "0 or more")
+        _require("warmup_epochs", self.warmup_epochs, 0 <= self.warmup_epochs < math.inf, "0 or more")
+        _require("label_smoothing", self.label_smoothing, 0 <= self.label_smoothing < 1, "0 or more, below 1")
+        if self.gradient_clip is not None:
+            _require("gradient_clip", self.gradient_clip, self.gradient_clip > 0, "above 0, or null for none")
+        _require("shift", self.shift, self.shift >= 0, "0 or more pixels")
+        _require("cutout", self.cutout, self.cutout >= 0, "0 or more pixels")
+
+    @property
+    def augments(self) -> bool:
+        """Whether the training images are changed at random."""
+        return self.flip or self.shift > 0 or self.cutout > 0
+
+    def check_inputs(self, shape: tuple[int, ...]) -> None:
+        """Raise ConfigError unless inputs of this shape can be augmented as the recipe says."""
+        if not self.augments:
+            return
+        if len(shape) != 3:
+            raise ConfigError(
+                f"flip, shift and cutout are for images, and inputs have the shape {shape}: leave them out"
+            )
+        side = min(shape[1:])
+        _require("shift", self.shift, self.shift < side, f"smaller than the images, {side} pixels")
+        _require("cutout", self.cutout, self.cutout <= side, f"at most the images' size, {side} pixels")
+
+    def learning_rate_at(self, epoch: float) -> float:
+        """Return the learning rate after `epoch` epochs, which may be a fraction (cosine: Loshchilov and Hutter 2017).
+
+        A warm-up that is longer than half of the training is cut to half.
+        """
+        warmup = min(self.warmup_epochs, self.epochs / 2)
+        if epoch < warmup:
+            return self.learning_rate * epoch / warmup
+        return self.learning_rate * 0.5 * (1 + math.cos(math.pi * (epoch - warmup) / (self.epochs - warmup)))
+
+
+def _require(name: str, value: object, holds: bool, rule: str) -> None:
+    if not holds:
+        raise ConfigError(f"'{name}' must be {rule}, and is {value}")

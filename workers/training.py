@@ -1,0 +1,174 @@
+"""Training a network on examples, and scoring it on others."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from evonas.evaluation import NotFinite
+from evonas.workers.augmentation import augment
+from evonas.workers.examples import Examples
+from evonas.workers.recipe import Recipe
+
+_CUDA_STEPS_UNSEEN = 16  # a GPU is asked for its losses every so many steps: asking stops it
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """What is known after an epoch, counted from 1: mean training loss in it, seconds since the training began."""
+
+    number: int
+    train_loss: float
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """Mean cross-entropy, in nats, and share of wrong answers of a network on a split."""
+
+    loss: float
+    error: float
+
+
+@contextmanager
+def seeded(seed: int, device: torch.device) -> Iterator[None]:
+    """Within this block torch draws from `seed`, whatever it drew before; afterwards its generators are as they were.
+
+    On a CPU what is computed within is then equal to the bit for equal numbers of threads. On CUDA cuDNN is told to be
+    deterministic, but some backward passes of torch (pooling) add in any order.
+    """
+    cudnn = torch.backends.cudnn
+    before = cudnn.benchmark, cudnn.deterministic
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        cudnn.benchmark, cudnn.deterministic = False, True
+        try:
+            yield
+        finally:
+            cudnn.benchmark, cudnn.deterministic = before
+
+
+def train(
+    network: nn.Module,
+    examples: Examples,
+    recipe: Recipe,
+    seed: int,
+    after_epoch: Callable[[Epoch], None] | None = None,
+) -> Epoch:
+    """Train the network, which lies on the examples' device, in place; return the last epoch.
+
+    Each epoch sees every example once, in an order drawn from `seed`, in batches of nearly equal size, at most
+    `recipe.batch_size`. `after_epoch` may look at an epoch, and stop the training by raising. Raises NotFinite at a
+    loss that is NaN or infinite: on a CPU at once, on CUDA within 16 steps.
+    """
+    started = time.perf_counter()
+    order = torch.Generator().manual_seed(seed)
+    noise = torch.Generator(examples.device).manual_seed(seed)
+    optimizer = _optimizer(network, recipe)
+    dtype = _autocast_dtype(recipe, examples.device)
+    scaler = torch.amp.GradScaler(examples.device.type, enabled=dtype == torch.float16)
+    batches = math.ceil(len(examples) / recipe.batch_size)
+    network.train()
+    for epoch in range(recipe.epochs):
+        losses = _Losses(epoch + 1, every=1 if examples.device.type == "cpu" else _CUDA_STEPS_UNSEEN)
+        for step, rows in enumerate(examples.shuffled(batches, order)):
+            for group in optimizer.param_groups:
+                group["lr"] = recipe.learning_rate_at(epoch + (step + 1) / batches)
+            inputs, labels = examples.batch(rows)
+            inputs = augment(inputs, recipe, noise)
+            with _autocast(examples.device, dtype):
+                loss = functional.cross_entropy(network(inputs), labels, label_smoothing=recipe.label_smoothing)
+            losses.add(loss, len(labels))
+            optimizer.zero_grad()
+            scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+            if recipe.gradient_clip is not None:
+                scaler.unscale_(optimizer)
+                nn.utils.clip_grad_norm_(network.parameters(), recipe.gradient_clip)
+            scaler.step(optimizer)
+            scaler.update()
+        report = Epoch(epoch + 1, losses.mean(), time.perf_counter() - started)
+        if after_epoch is not None:
+            after_epoch(report)
+    return report
+
+
+def score(network: nn.Module, examples: Examples, recipe: Recipe) -> Score:
+    """Return how well the network, in evaluation mode, does on the examples. Raises NotFinite at a loss that is not."""
+    dtype = _autocast_dtype(recipe, examples.device)
+    network.eval()
+    loss = torch.zeros((), dtype=torch.float64, device=examples.device)
+    wrong = torch.zeros((), dtype=torch.int64, device=examples.device)
+    with torch.inference_mode():
+        for start in range(0, len(examples), recipe.batch_size):
+            inputs, labels = examples.batch(slice(start, start + recipe.batch_size))
+            with _autocast(examples.device, dtype):
+                logits = network(inputs)
+            loss += functional.cross_entropy(logits.float(), labels, reduction="sum")
+            wrong += (logits.argmax(dim=1) != labels).sum()
+    mean = loss.item() / len(examples)
+    if not math.isfinite(mean):
+        raise NotFinite(f"the loss after training is {mean}")
+    return Score(mean, wrong.item() / len(examples))
+
+
+class _Losses:
+    """The losses of an epoch's steps, looked at every so many steps."""
+
+    def __init__(self, epoch: int, every: int) -> None:
+        self.epoch, self.every = epoch, every
+        self.unseen: list[tuple[Tensor, int]] = []
+        self.total, self.examples, self.steps = 0.0, 0, 0
+
+    def add(self, loss: Tensor, examples: int) -> None:
+        self.unseen.append((loss.detach(), examples))
+        if len(self.unseen) >= self.every:
+            self._look()
+
+    def mean(self) -> float:
+        self._look()
+        return self.total / self.examples
+
+    def _look(self) -> None:
+        if not self.unseen:
+            return
+        for loss, (_, examples) in zip(
+            torch.stack([loss for loss, _ in self.unseen]).tolist(), self.unseen, strict=True
+        ):
+            self.steps += 1
+            if not math.isfinite(loss):
+                raise NotFinite(f"the training loss is {loss} in epoch {self.epoch}, step {self.steps}")
+            self.total += loss * examples
+            self.examples += examples
+        self.unseen.clear()
+
+
+def _optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.SGD:
+    parameters = [p for p in network.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": recipe.weight_decay},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    return torch.optim.SGD(
+        [group for group in groups if group["params"]],
+        lr=recipe.learning_rate,
+        momentum=recipe.momentum,
+        nesterov=recipe.momentum > 0,
+        fused=True,
+    )
+
+
+def _autocast_dtype(recipe: Recipe, device: torch.device) -> torch.dtype | None:
+    if recipe.mixed_precision is False or (recipe.mixed_precision == "auto" and device.type == "cpu"):
+        return None
+    return torch.bfloat16 if device.type == "cpu" or torch.cuda.is_bf16_supported() else torch.float16
+
+
+def _autocast(device: torch.device, dtype: torch.dtype | None) -> AbstractContextManager[None]:
+    return nullcontext() if dtype is None else torch.autocast(device.type, dtype)

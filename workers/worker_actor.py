@@ -1,0 +1,91 @@
+"""The inside of a worker: an evaluator built from its recipe there, with the worker's threads and device."""
+
+from __future__ import annotations
+
+import pickle
+import sys
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from evonas.errors import ComponentError, EvonasError
+from evonas.evaluation import Candidate, Evaluator, Outcome, evaluate
+from evonas.pool import EvaluatorRecipe
+from evonas.workers.environment import environment
+
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+DEVICE_VARIABLE = "EVONAS_DEVICE"  # as in workers/devices.py, which cannot be imported without torch
+
+
+class EvonasWorker:
+    """Evaluates candidates in a process of its own.
+
+    An EvonasError, the user's to mend, is returned and not raised, so that it reaches the driver as it is.
+    """
+
+    def __init__(self, search_path: Sequence[str], threads: int, device: str) -> None:
+        sys.path.extend(entry for entry in search_path if entry not in sys.path)
+        self._threads = threads
+        self._device = device
+        self._evaluator: Evaluator | None = None
+
+    def start(self, recipe: bytes) -> EvonasError | None:
+        """Build the evaluator from its pickled recipe."""
+        with worker_environment(self._threads, self._device):
+            try:
+                self._evaluator = build_evaluator(recipe)
+            except EvonasError as error:
+                return _portable(error)
+        return None
+
+    def evaluate(self, candidate: Candidate) -> Outcome | EvonasError:
+        """Evaluate one candidate."""
+        assert self._evaluator is not None, "start comes first"
+        with worker_environment(self._threads, self._device):
+            try:
+                return evaluate(self._evaluator, candidate)
+            except EvonasError as error:
+                return _portable(error)
+
+
+def build_evaluator(recipe: EvaluatorRecipe | bytes) -> Evaluator:
+    """Build the evaluator of a recipe, which may be pickled; whatever goes wrong is raised as an EvonasError."""
+    try:
+        unpacked: EvaluatorRecipe = pickle.loads(recipe) if isinstance(recipe, bytes) else recipe
+        return unpacked.build()
+    except EvonasError:
+        raise
+    except Exception as error:
+        tail = "\n".join(traceback.format_exc().splitlines()[-12:])
+        raise ComponentError(
+            f"a worker cannot build the evaluator, {type(error).__name__}: {error}\n{tail}\n"
+            f"mend the evaluator's constructor or options; a missing module must be installed where workers run"
+        ) from error
+
+
+@contextmanager
+def worker_environment(threads: int, device: str) -> Iterator[None]:
+    """Compute with so many threads and announce the device, and put both back afterwards.
+
+    The number of threads changes what training returns in the last bits. torch is not imported for this: where it is
+    first imported inside, it reads the variables and keeps their number of threads.
+    """
+    torch = sys.modules.get("torch")
+    with environment({**dict.fromkeys(THREAD_VARIABLES, str(threads)), DEVICE_VARIABLE: device}):
+        if torch is None:
+            yield
+            return
+        before = torch.get_num_threads()
+        torch.set_num_threads(threads)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(before)
+
+
+def _portable(error: EvonasError) -> EvonasError:
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:  # a subclass whose constructor does not take what it stored
+        return EvonasError(f"{type(error).__name__}: {error}")
+    return error
