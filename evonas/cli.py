@@ -166,11 +166,14 @@ def ui(
     host: Annotated[str, typer.Option(help="The address to serve on; the default is this machine alone.")] = "127.0.0.1",
 ) -> None:
     """Browse the runs of this machine in the MLflow UI."""
-    from evonas.tracking.mlflow import ui_command
+    from evonas.errors import TrackingError
+    from evonas.tracking.mlflow_store import Store, ui_command, ui_environment
 
-    command = ui_command(runs, host=host, port=port)
+    if Store.of(runs).embedded and not (runs / "mlflow.db").exists():
+        raise TrackingError(f"{runs}/ holds no tracked runs yet (no mlflow.db): start one with 'evonas run EXPERIMENT'")
+    command = ui_command(runs.absolute(), host=host, port=port)
     typer.echo(f"MLflow UI at http://{host}:{port}/ - Ctrl-C ends it")
-    os.execv(command[0], command)
+    os.execve(command[0], command, {**os.environ, **ui_environment()})
 
 
 @app.command()

@@ -40,7 +40,7 @@ class Component:
             raise ComponentError(f"'use: {self.use}': module '{module_name}' has no '{name}'{nearest(name, known)}")
         loaded = getattr(module, name)
         if not callable(loaded):
-            raise ComponentError(f"'use: {self.use}' names a {type(loaded).__name__}, not a class or a function")
+            raise ComponentError(f"'use: {self.use}' is of type {type(loaded).__name__}, not a class or a function")
         if inspect.isabstract(loaded):
             lacking = ", ".join(sorted(loaded.__abstractmethods__))
             raise ComponentError(f"'use: {self.use}' names an abstract class: it lacks {lacking}")
@@ -57,9 +57,7 @@ class Component:
         wanted = signature.parameters
         missing = [name for name in wanted if name in SUPPLIED and name not in supplies and _required(wanted[name])]
         if missing:
-            raise ComponentError(
-                f"'use: {self.use}' asks for {', '.join(missing)}, which this part of an experiment has none of"
-            )
+            raise ComponentError(f"'use: {self.use}' asks for {', '.join(missing)}, which cannot be supplied here")
         given = {name: supplies[name] for name in wanted if name in supplies}
         try:
             signature.bind(**given, **self.options)

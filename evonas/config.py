@@ -13,6 +13,7 @@ from typing import Annotated, Any
 
 import pydantic
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
+from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from evonas.component import Component
 from evonas.config_errors import explain
@@ -24,13 +25,7 @@ from evonas.errors import ComponentError, ConfigError, nearest
 class Strict(BaseModel):
     """A model that refuses unknown keys and never changes."""
 
-    model_config = ConfigDict(
-        extra="forbid",
-        frozen=True,
-        allow_inf_nan=False,
-        arbitrary_types_allowed=True,
-        validate_default=True,
-    )
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, arbitrary_types_allowed=True)
 
 
 def _as_component(value: object) -> object:
@@ -208,29 +203,36 @@ def _with_use(values: dict[str, Any]) -> dict[str, Any]:
 def checked_options(component: Component, origin: str) -> Component:
     """Return the component with its options checked against its signature's types, and completed with its defaults."""
     try:
-        model = _options_model(component)
+        parameters = component.parameters()
+        given = {**_defaults(component, parameters), **component.options}
+        model = _options_model(component, parameters)
     except ComponentError as error:
         raise ComponentError(f"{origin}: {error}") from error.__cause__
     try:
-        options = model.model_validate_json(json.dumps(component.options), strict=True)
+        options = model.model_validate_json(json.dumps(given), strict=True)
     except pydantic.ValidationError as error:
-        raise ConfigError(explain(error, model, component.options, origin)) from None
+        raise ConfigError(explain(error, model, given, origin)) from None
     return Component(component.use, options.model_dump(mode="json", by_alias=True))
 
 
-def _options_model(component: Component) -> type[Strict]:
+def _defaults(component: Component, parameters: Mapping[str, inspect.Parameter]) -> dict[str, Any]:
+    """Return the defaults as plain values, so that they are checked, and written down, as if they had been given."""
+    given = {name: p.default for name, p in parameters.items() if p.default is not inspect.Parameter.empty}
+    try:
+        return {name: to_jsonable_python(default) for name, default in given.items()}
+    except PydanticSerializationError as error:
+        raise ComponentError(f"{component.use}: a default is no plain value: {error}") from error
+
+
+def _options_model(component: Component, parameters: Mapping[str, inspect.Parameter]) -> type[Strict]:
     """Return a model of the options; its fields have aliases, because an option may be called `copy`."""
-    parameters = component.parameters()
     hints = _hints(component, component.load(), set(parameters))
     fields: dict[str, Any] = {}
     for number, (name, parameter) in enumerate(parameters.items()):
         if parameter.kind in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD):
             raise ComponentError(f"{component.use} takes *{name}: a component must name its options one by one")
-        hint, default = hints.get(name, Any), parameter.default
-        if default is None:
-            hint = hint | None
-        field = Field(alias=name) if default is inspect.Parameter.empty else Field(alias=name, default=default)
-        fields[f"option_{number}"] = (hint, field)
+        hint = hints.get(name, Any)
+        fields[f"option_{number}"] = (hint if parameter.default is not None else hint | None, Field(alias=name))
     return pydantic.create_model("Options", __base__=Strict, **fields)
 
 

@@ -23,15 +23,16 @@ def explain(error: pydantic.ValidationError, model: type[BaseModel], values: Map
 
 def _other_arm(problem: Any) -> bool:
     """Say whether a problem is that a bound, which is a number or a quantile, is not the other of the two."""
-    return (problem["type"], problem["loc"][-1]) in {("float_type", "float"), ("model_type", "Quantile")}
+    return (problem["type"], *problem["loc"][-1:]) in {("float_type", "float"), ("model_type", "Quantile")}
 
 
 def _sentence(problem: Any, model: type[BaseModel], values: Mapping[str, Any]) -> str:
-    steps = _steps_taken(problem["loc"], values)
-    if problem["type"] == "extra_forbidden":
-        return f"{'.'.join(steps)}: there is no such key{nearest(steps[-1], _keys_at(model, problem['loc'][:-1]))}"
+    *parents, last = problem["loc"]
     if problem["type"] == "missing":
-        return f"{'.'.join([*steps, str(problem['loc'][-1])])}: this key is needed"
+        return f"{'.'.join([*_steps_taken(parents, values), last])}: this key is needed"
+    steps = _steps_taken(problem["loc"], values) or [str(last)]
+    if problem["type"] == "extra_forbidden":
+        return f"{'.'.join(steps)}: there is no such key{nearest(steps[-1], _keys_at(model, parents))}"
     message = problem["msg"].removeprefix("Value error, ")
     message = message[0].lower() + message[1:]
     given = problem["input"]

@@ -85,9 +85,7 @@ def _step_into(target: Any, step: str, override: str) -> Any:
 
 def _index(items: Sequence[object], step: str, override: str) -> int:
     if not items:
-        raise ConfigError(
-            f"override '{override}': the list is empty, and has no item '{step}': give it whole, as [...]"
-        )
+        raise ConfigError(f"override '{override}': the list is empty and has no item '{step}': give it whole, as [...]")
     if step.isdecimal() and int(step) < len(items):
         return int(step)
     raise ConfigError(

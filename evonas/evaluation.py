@@ -132,7 +132,7 @@ class Evaluator(ABC):
 
 
 def evaluate(evaluator: Evaluator, candidate: Candidate) -> Outcome:
-    """Evaluate a candidate; what goes wrong inside becomes a Failure. Only an EvonasError, the user's to mend, escapes."""
+    """Evaluate; what goes wrong inside becomes a Failure, but an EvonasError, the user's to mend, escapes."""
     started = time.perf_counter()
     try:
         metrics = _measured(evaluator, candidate)

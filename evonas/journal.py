@@ -63,7 +63,7 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._file: BinaryIO = path.open("ab")
+        self._file = path.open("ab", buffering=0)
 
     @classmethod
     def create(cls, path: Path, header: Header) -> Journal:
@@ -90,10 +90,10 @@ class Journal:
 
     def append(self, events: Sequence[Event]) -> None:
         """Write events and return when they are on the disk; raise JournalError if it is full or gone."""
-        lines = b"".join(encode(event) for event in events)
+        lines = memoryview(b"".join(encode(event) for event in events))
         try:
-            self._file.write(lines)
-            self._file.flush()
+            while lines:
+                lines = lines[self._file.write(lines) :]
             os.fsync(self._file.fileno())
         except OSError as error:
             raise JournalError(

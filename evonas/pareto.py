@@ -62,13 +62,10 @@ class ParetoFront:
     @cached_property
     def contributions(self) -> np.ndarray:
         """What the hypervolume would lose without each member, shape (members,)."""
-        if len(self.members) == 1:
-            return np.array([self.hypervolume])
-        shares = np.zeros(len(self.members))
-        inside = np.all(self.losses < self.goals.reference, axis=1)
-        if inside.any():
-            shares[inside] = moocore.hv_contributions(self.losses[inside], ref=self.goals.reference) / _box(self.goals)
-        return shares
+        if len(self.members) <= 1:  # moocore counts no contributions of one objective, whose front is one point
+            return np.full(len(self.members), self.hypervolume)
+        contributions: np.ndarray = moocore.hv_contributions(self.losses, ref=self.goals.reference) / _box(self.goals)
+        return contributions
 
     @cached_property
     def knee(self) -> Evaluation | None:

@@ -14,13 +14,13 @@ from typing import Any
 import yaml
 
 from evonas import config, run_folder
-from evonas.compose import Search, prepare, versions
+from evonas.compose import Search, prepare
 from evonas.config import CHANGEABLE, Experiment
 from evonas.controller import Controller, replay
 from evonas.early_exit import EarlyExit, Gate
 from evonas.errors import ConfigError, EvonasError, JournalError, RunFolderError
 from evonas.history import JOURNAL, History
-from evonas.journal import Event, Journal
+from evonas.journal import Event, Header, Journal
 from evonas.pool import WorkerPool
 from evonas.reports.result import write_result
 from evonas.tracking.base import Tracker
@@ -42,9 +42,9 @@ def run(experiment: Experiment, path: Path | None = None, watch: Watch = lambda 
     try:
         with run_folder.locked(path):
             header = search.header()
-            journal = Journal.create(path / JOURNAL, header)
-            (path / "experiment.yaml").write_text(yaml.safe_dump(search.experiment.plain(), sort_keys=False))
-            return path, _search(search, path, journal, [header], trackers)
+            with closing(Journal.create(path / JOURNAL, header)) as journal:
+                (path / "experiment.yaml").write_text(yaml.safe_dump(search.experiment.plain(), sort_keys=False))
+                return path, _search(search, path, journal, [header], trackers)
     except EvonasError:
         if _evaluated_nothing(path):
             run_folder.discard(path)
@@ -62,24 +62,34 @@ def resume(
     path = run_folder.find(path)
     with run_folder.locked(path):
         journal, events = Journal.reopen(path / JOURNAL)
-        header = History.replay(events).header
-        experiment = config.parse(header.config, overrides, origin=str(path))
-        if experiment.identity() != header.config_hash:
-            raise RunFolderError(_other_experiment(path, experiment.plain(), header.config))
-        search = prepare(experiment)
-        if (found := search.header().data_fingerprint) != header.data_fingerprint:
-            raise RunFolderError(
-                f"{path} was run on other data: its fingerprint is {header.data_fingerprint}, and now it is {found}: "
-                f"bring the data back, or start a new run"
-            )
-        changed = {k: f"{v} -> {versions().get(k)}" for k, v in header.versions.items() if versions().get(k) != v}
-        if changed and not force:
-            raise RunFolderError(
-                f"{path} was run with other versions: {', '.join(f'{k} {v}' for k, v in changed.items())}: install those, "
-                f"or resume with --force and accept that results may differ"
-            )
-        search = replace(search, gates=[Gate(**gate) for gate in header.gates])
-        return _search(search, path, journal, events, _trackers(search, path, watch))
+        with closing(journal):
+            search = _same_search(path, History.replay(events).header, overrides, force=force)
+            return _search(search, path, journal, events, _trackers(search, path, watch))
+
+
+def _same_search(path: Path, header: Header, overrides: Sequence[str], *, force: bool) -> Search:
+    """Prepare the search of a header; raise RunFolderError if it is not the same any more."""
+    experiment = config.parse(header.config, overrides, origin=str(path))
+    if experiment.identity() != header.config_hash:
+        raise RunFolderError(_other_experiment(path, experiment.plain(), header.config))
+    search = prepare(experiment)
+    now = search.header()
+    if now.data_fingerprint != header.data_fingerprint:
+        raise RunFolderError(
+            f"{path} was run on other data: its fingerprint is {header.data_fingerprint}, and now it is "
+            f"{now.data_fingerprint}: bring the data back, or start a new run"
+        )
+    changed = [
+        f"{name} {was} -> {now.versions.get(name)}"
+        for name, was in header.versions.items()
+        if now.versions.get(name) != was
+    ]
+    if changed and not force:
+        raise RunFolderError(
+            f"{path} was run with other versions ({', '.join(changed)}): install those, or resume with --force and accept "
+            f"that results may differ"
+        )
+    return replace(search, gates=[Gate(**gate) for gate in header.gates])
 
 
 def _search(
@@ -108,7 +118,6 @@ def _search(
             )
             return controller.run()
     finally:
-        journal.close()
         if history.outcomes:
             write_result(history, search.space, path)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -36,6 +37,16 @@ class EvaluatorContract(ABC):
     """Whether another run seed gives other numbers; a table's does not."""
 
     budget: int | None = None
+
+    @pytest.fixture(autouse=True)
+    def _one_thread(self) -> Iterator[None]:
+        """As in a pool's worker: small networks only wait for each other on two."""
+        import torch
+
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        yield
+        torch.set_num_threads(threads)
 
     @abstractmethod
     def evaluator(self, seed: int) -> Evaluator:
@@ -102,10 +113,10 @@ class EvaluatorContract(ABC):
             random.seed(seed)
             np.random.seed(seed)
             torch.manual_seed(seed)
-            before = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()
+            before = random.getstate(), np.random.get_state(legacy=False), torch.get_rng_state().tolist()
             measured.append(untimed(evaluator.measure(genome, self.budget)))
-            after = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()
-            assert before == after
+            after = random.getstate(), np.random.get_state(legacy=False), torch.get_rng_state().tolist()
+            assert str(before) == str(after)
         assert measured[0] == measured[1]
 
     def test_rehearsal_estimates_some_seconds_and_changes_nothing(self) -> None:
@@ -142,7 +153,8 @@ class EvaluatorContract(ABC):
     def test_a_metric_that_is_not_finite_is_a_failure_that_names_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
         evaluator = self.evaluator(0)
         name = evaluator.metrics[0].name
-        monkeypatch.setattr(evaluator, "measure", lambda genome, budget: {name: math.nan})
+        measured = {metric.name: 1.0 for metric in evaluator.metrics} | {name: math.nan}
+        monkeypatch.setattr(evaluator, "measure", lambda genome, budget: measured)
         outcome = evaluate(evaluator, self._candidate())
         assert isinstance(outcome, Failure)
         assert outcome.kind is FailureKind.NOT_FINITE

@@ -12,9 +12,9 @@ from evonas.workers.ray_pool import connect
 @pytest.fixture(scope="session")
 def ray_cluster() -> Iterator[None]:
     """Ray as a pool starts it, with four CPUs; pools that are made meanwhile use it and leave it running."""
-    started = connect("local", workers=4)
+    connection = connect("local", workers=4)
     yield
-    if started:
+    if connection.opened:
         import ray
 
         ray.shutdown()

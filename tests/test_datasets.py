@@ -6,6 +6,7 @@ import gzip
 import struct
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -144,7 +145,7 @@ def test_a_damaged_idx_file_is_refused_by_name(content: bytes, told: str, tmp_pa
 
 @pytest.mark.parametrize("keys", [("inputs", "labels"), ("x", "y"), ("images", "labels")])
 def test_arrays_are_read_from_an_npz_file(keys: tuple[str, str], tmp_path: Path) -> None:
-    np.savez_compressed(tmp_path / "mine.npz", **dict(zip(keys, (IMAGES, LABELS), strict=True)))
+    np.savez_compressed(tmp_path / "mine.npz", **{keys[0]: IMAGES, keys[1]: LABELS})  # type: ignore[arg-type]
     data = arrays(path=str(tmp_path / "mine.npz"), test_fraction=0.25, valid_fraction=0.25)
     assert data.name == "mine"
     assert data.input_shape == (1, 6, 5)
@@ -247,7 +248,7 @@ class FakeData(_Images):
 
 
 @pytest.fixture
-def torchvision_stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def torchvision_stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A package with the calling conventions of torchvision, which may not be installed."""
     package = tmp_path / "packages" / "torchvision"
     package.mkdir(parents=True)
@@ -256,7 +257,9 @@ def torchvision_stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
     monkeypatch.syspath_prepend(package.parent)
     for name in ("torchvision", "torchvision.datasets"):
         monkeypatch.delitem(sys.modules, name, raising=False)
-    return package
+    yield package
+    for name in ("torchvision", "torchvision.datasets"):
+        sys.modules.pop(name, None)
 
 
 @pytest.mark.usefixtures("torchvision_stand_in")

@@ -293,7 +293,9 @@ def test_numbers_that_are_not_finite_and_names_that_mlflow_refuses_are_never_sen
 
 
 def test_long_values_are_cut_visibly_and_a_traceback_keeps_its_end() -> None:
-    header = replace(synthetic.header(), config={"choices": ["x" * 50] * 200, "gates": [{"metric": "params"}], "none": None})
+    header = replace(
+        synthetic.header(), config={"choices": ["x" * 50] * 200, "gates": [{"metric": "params"}], "none": None}
+    )
     params = records.search_record(header, Path("run")).params
     assert params["choices"].endswith("…")
     assert len(params["choices"]) == records.VALUE_LENGTH
@@ -323,7 +325,10 @@ def test_terminal_stays_silent(tmp_path: Path) -> None:
         "run = new_run(Path(sys.argv[2])); tracker = run_search(run, search('quiet')); assert tracker.unsent == 0\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", script, str(Path(__file__).parent), str(tmp_path)], capture_output=True, text=True, cwd=tmp_path
+        [sys.executable, "-c", script, str(Path(__file__).parent), str(tmp_path)],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert {path.name for path in tmp_path.iterdir()} == {"run", "mlflow.db", "mlartifacts"}
@@ -345,7 +350,9 @@ def test_dead_port_is_named_within_seconds(tmp_path: Path) -> None:
     MLflow(tmp_path / "run", SPACE, uri=address, must_answer=False).check()
 
 
-@pytest.mark.parametrize(("status", "way_out"), [(401, "MLFLOW_TRACKING_USERNAME"), (403, "--allowed-hosts"), (404, "404")])
+@pytest.mark.parametrize(
+    ("status", "way_out"), [(401, "MLFLOW_TRACKING_USERNAME"), (403, "--allowed-hosts"), (404, "404")]
+)
 def test_server_that_turns_us_away_is_named(tmp_path: Path, status: int, way_out: str) -> None:
     class Doorman(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -451,8 +458,11 @@ def test_search_without_its_server_is_sent_when_it_is_up(
     assert sent.runs == len(kept_outcomes(run))
     assert progress[-1][1] == 0
     kept = assert_complete(run, server.uri)
-    assert tracker.link() == f"{server.uri}/#/experiments/{kept.parent.info.experiment_id}/runs/{kept.parent.info.run_id}"
-    assert (tracker.compare_link() or "").startswith(f"{server.uri}/#/compare-runs?runs=[%22")
+    assert (
+        tracker.link()
+        == f"{server.uri}/#/experiments/{kept.parent.info.experiment_id}/runs/{kept.parent.info.run_id}?workflowType=machine_learning"
+    )
+    assert (tracker.compare_link() or "").startswith(f"{server.uri}/#/compare-runs?")
 
 
 def test_server_killed_and_restarted_half_way_gets_everything_once(server: Server, tmp_path: Path) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import os
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -60,7 +62,7 @@ class TestLostWorkers:
 
     def test_a_candidate_that_always_kills_its_worker_fails_alone(self, tmp_path: Path) -> None:
         pool = RayPool(ActionRecipe(tmp_path), workers=2, retries=2)
-        *others, killer = outcomes_of(pool, [*candidates("kill_itself"), *candidates("compute", range(8))])[::-1]
+        *others, killer = outcomes_of(pool, [*candidates("kill_itself"), *candidates("compute", range(8))])
         assert all(isinstance(outcome, Evaluation) for outcome in others)
         assert isinstance(killer, Failure)
         assert killer.kind is FailureKind.CRASH
@@ -75,7 +77,7 @@ class TestLostWorkers:
         pool = RayPool(ActionRecipe(tmp_path), workers=2, timeout_seconds=1, retries=1)
         run(pool, candidates("compute", range(2)))
         started = time.monotonic()
-        *others, hanging = outcomes_of(pool, [*candidates("hang"), *candidates("compute", range(2, 6))])[::-1]
+        *others, hanging = outcomes_of(pool, [*candidates("hang"), *candidates("compute", range(2, 6))])
         assert time.monotonic() - started < 10
         assert all(isinstance(outcome, Evaluation) for outcome in others)
         assert isinstance(hanging, Failure)
@@ -88,7 +90,9 @@ class TestLostWorkers:
     def test_a_worker_killed_from_outside_costs_one_retry(self, tmp_path: Path) -> None:
         pool = RayPool(ActionRecipe(tmp_path), workers=2)
         pool.submit(candidates("wait_for_release", range(2)))
-        until(lambda: pool.next_outcomes(timeout=0.1) or all(processes(tmp_path, "wait_for_release", n) for n in range(2)))
+        until(
+            lambda: pool.next_outcomes(timeout=0.1) or all(processes(tmp_path, "wait_for_release", n) for n in range(2))
+        )
         os.kill(processes(tmp_path, "wait_for_release", 0)[0], signal.SIGKILL)
         until(lambda: pool.next_outcomes(timeout=0.1) or len(processes(tmp_path, "wait_for_release", 0)) == 2)
         (tmp_path / "release").touch()
@@ -107,7 +111,7 @@ class TestLostWorkers:
 @with_ray
 class TestWorkers:
     def test_any_number_of_workers_gives_the_evaluations_of_the_local_pool(self, tmp_path: Path) -> None:
-        asked = [*candidates("compute", range(6)), *candidates("train", range(6))]
+        asked = [*candidates("compute", range(6)), *candidates("train")]
         expected = [timeless(outcome) for outcome in run(LocalPool(ActionRecipe(tmp_path)), asked)]
         for workers in (1, 2, 4):
             pool = RayPool(ActionRecipe(tmp_path), workers=workers, cpus=1)
@@ -211,21 +215,49 @@ class TestAddress:
             thread = threading.Thread(target=answer)
             thread.start()
             monkeypatch.setenv("RAY_ADDRESS", f"127.0.0.1:{server.getsockname()[1]}")
-            with pytest.raises(ResourceError, match="is not the head of a Ray cluster.*RAY_AUTH_MODE is unset"):
+            with pytest.raises(ResourceError, match=r"is not the head of a Ray cluster.*RAY_AUTH_MODE is unset"):
                 RayPool(ActionRecipe(tmp_path))
             thread.join()
 
 
+def test_a_private_ray_is_on_loopback_leaves_nothing_behind_and_can_be_started_again(tmp_path: Path) -> None:
+    seen = scenario("private", tmp_path)
+    assert all(ipaddress.ip_address(address.removeprefix("::ffff:")).is_loopback for address in seen["listening"])
+    assert seen["processes"] > 4
+    assert seen["left"] == []
+    assert seen["home"] == []
+    assert seen["sigterm_kept"]
+    assert seen["evaluated_again"] == 1
+    assert seen["printed"] == ""
+
+
+def test_a_cluster_is_joined_by_address_and_a_lost_node_costs_one_retry(tmp_path: Path) -> None:
+    seen = scenario("cluster", tmp_path)
+    assert seen["outcomes"] == ["Evaluation", "Evaluation"]
+    assert seen["attempts"] == 3
+    assert seen["gpu_workers"] == 2
+    assert seen["device"] == [1]
+    assert "'cpus: 2' and 'gpus: 0' do not fit, 0 would; there are nodes of 1 CPUs and 1 GPUs" in seen["refused"]
+    assert seen["closing_seconds"] < 30
+
+
 def scenario(name: str, folder: Path) -> dict[str, Any]:
     """Run a function of tests/ray_scenarios.py in a process of its own, where no Ray is yet, and return what it saw."""
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("RAY_")} | {"HOME": str(folder)}
-    done = subprocess.run(
-        [sys.executable, "-W", "error", Path(__file__).with_name("ray_scenarios.py"), name, folder],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("RAY_")}
+    with tempfile.TemporaryDirectory(prefix="ray-", dir="/tmp") as ray_folder:  # short, for the names of sockets
+        environment |= {
+            "HOME": str(folder),
+            "PYTHONPATH": str(Path(__file__).parents[1]),
+            "RAY_TMPDIR": ray_folder,
+        }
+        done = subprocess.run(
+            [sys.executable, "-W", "error", Path(__file__).with_name("ray_scenarios.py"), name, folder],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
     assert done.returncode == 0, done.stderr
-    return {"stderr": done.stderr, **json.loads(done.stdout.splitlines()[-1])}
+    *printed, seen = done.stdout.splitlines()
+    return {"printed": done.stderr + "\n".join(printed), **json.loads(seen)}

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal
-
-import torch
+from typing import TYPE_CHECKING, Literal
 
 from evonas.errors import ResourceError
+
+if TYPE_CHECKING:
+    import torch
 
 DEVICE_VARIABLE = "EVONAS_DEVICE"
 """Environment variable by which a pool tells its workers what they were given: `cpu`, `cuda` or `cuda:N`."""
@@ -22,6 +23,8 @@ def choose_device(wanted: Device) -> torch.device:
 
     Raises ResourceError where CUDA is wanted and the worker has none.
     """
+    import torch
+
     given = os.environ.get(DEVICE_VARIABLE, "")
     if wanted == "cpu" or (wanted == "auto" and given == "cpu"):
         return torch.device("cpu")
@@ -43,6 +46,8 @@ def choose_device(wanted: Device) -> torch.device:
 @contextmanager
 def memory_errors() -> Iterator[None]:
     """Turn what torch raises when a device or the host has too little memory, a RuntimeError, into MemoryError."""
+    import torch
+
     try:
         yield
     except RuntimeError as error:

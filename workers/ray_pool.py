@@ -94,12 +94,12 @@ class RayPool(WorkerPool):
         self._refusal: EvonasError | None = None
         self._failed_starts = 0
         self._closed = False
-        self._started_ray = connect(address, cpus_each=cpus, workers=workers)
+        self._connection = connect(address, cpus_each=cpus, workers=workers)
         try:
             import ray
 
             self._vigil = Vigil(ray.get_runtime_context().gcs_address)
-            self.capacity = workers_to_start(_nodes(), workers, cpus, gpus, grows=not self._started_ray)
+            self.capacity = workers_to_start(_nodes(), workers, cpus, gpus, grows=not self._connection.private)
             self._recipe = ray.put(ray.cloudpickle.dumps(recipe))
             self._threads, self._device = max(1, int(cpus)), "cuda:0" if gpus else "cpu"
             self._actor_class = ray.remote(EvonasWorker).options(
@@ -134,7 +134,7 @@ class RayPool(WorkerPool):
                 return outcomes
 
     def close(self) -> None:
-        """Kill the workers, and stop Ray if this pool started it."""
+        """Kill the workers, and leave or stop the Ray that this pool has joined or started."""
         if self._closed:
             return
         self._closed = True
@@ -147,7 +147,7 @@ class RayPool(WorkerPool):
         self._idle.clear()
         self._flights.clear()
         self._queue.clear()
-        if self._started_ray:
+        if self._connection.opened:
             ray.shutdown()
 
     def _evaluating(self) -> bool:
@@ -235,8 +235,16 @@ class RayPool(WorkerPool):
         return Failure(task.candidate, told, kind)
 
 
-def connect(address: str | None, *, cpus_each: float = 1, workers: int | None = None) -> bool:
-    """Join the cluster at `address` or RAY_ADDRESS, or start a private one; return whether one was started.
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """Whether Ray was initialised for it, and whether the cluster is private to this process."""
+
+    opened: bool
+    private: bool
+
+
+def connect(address: str | None, *, cpus_each: float = 1, workers: int | None = None) -> Connection:
+    """Join the cluster at `address` or RAY_ADDRESS, or start a private one.
 
     A private cluster has the machine's CPUs, or as many as the workers ask for if that is more. A Ray that is already
     initialised is used. Raises ConfigError for an address that is none, and ResourceError for one where no cluster is.
@@ -244,15 +252,14 @@ def connect(address: str | None, *, cpus_each: float = 1, workers: int | None = 
     target = cluster_address(address)
     if target is not None:
         check_answers(target)
-    else:
-        _import_ray_for_loopback()
+    _first_import_of_ray(private=target is None)
     import ray
 
     if ray.is_initialized():
         current = ray.get_runtime_context().gcs_address
         if address is not None and target not in (None, current):
             raise ResourceError(f"this process uses the Ray cluster at {current}: it cannot join {target} as well")
-        return False
+        return Connection(opened=False, private=False)
     on_sigterm = signal.getsignal(signal.SIGTERM)
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
@@ -263,16 +270,20 @@ def connect(address: str | None, *, cpus_each: float = 1, workers: int | None = 
     finally:
         if callable(on_sigterm) and threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, on_sigterm)  # Ray replaces it
-    return target is None
+    return Connection(opened=True, private=target is None)
 
 
-def _import_ray_for_loopback() -> None:
-    """Import Ray such that its private cluster listens on 127.0.0.1 only.
+def _first_import_of_ray(private: bool) -> None:
+    """Import Ray with two settings that it reads while it is imported, and at no other time.
 
-    Ray does so on Windows and macOS. On Linux it listens on every interface, even with `_node_ip_address="127.0.0.1"`,
-    unless this variable is set when Ray is first imported.
+    A private cluster shall listen on 127.0.0.1 only. Ray does so on Windows and macOS; on Linux it listens on every
+    interface, even with `_node_ip_address="127.0.0.1"`, unless told that this is no place for clusters. And the
+    terminal shall not hear at length of every death, as it does even with `log_to_driver=False`: outcomes tell of it.
     """
-    with environment({"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}):
+    settings = {"RAY_DEDUP_LOGS_SKIP_REGEX": "A worker died or was killed while executing a task|Raylet is terminated"}
+    if private:
+        settings["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+    with environment(settings):
         import ray  # noqa: F401
 
 

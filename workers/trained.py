@@ -86,7 +86,8 @@ class Trained(Evaluator):
         from evonas.workers.training import score, seeded, train
 
         recipe = self.recipe if budget is None else replace(self.recipe, epochs=budget)
-        train_examples, valid_examples = self._examples(genome)
+        with memory_errors():
+            train_examples, valid_examples = self._examples(genome)
         seed = self.seed_for(genome)
         started = time.perf_counter()
         with memory_errors(), seeded(seed, train_examples.device):
@@ -144,5 +145,5 @@ class Trained(Evaluator):
         if (shape := tuple(logits.shape)) != (2, len(self.data.classes)):
             raise ConfigError(
                 f"the networks of the space must return one logit a class: {self.data.name} has "
-                f"{len(self.data.classes)} classes, and two of its inputs give the shape {shape}: set the space's number of classes"
+                f"{len(self.data.classes)} classes, and two of its inputs give the shape {shape}: set 'classes'"
             )

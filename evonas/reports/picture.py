@@ -14,15 +14,22 @@ from evonas.history import History
 from evonas.reports.table import duration, readable
 from evonas.space import SearchSpace
 
+GENERATIONS = ("#cfdce8", "#7fa6c9", "#27547f")
+FRONT, KNEE, INFEASIBLE, INK, MUTED = "#c8324f", "#f7b733", "#a3a3a3", "#22303c", "#66727f"
+
 
 @dataclass(frozen=True)
 class Axis:
-    """An objective's values over all evaluations, in natural units; `maximize` is None for what is no objective."""
+    """An objective's values over all evaluations, in natural units; `maximize` is None for what is no objective.
+
+    `view` is the range that a plane shows where values far out would flatten the front.
+    """
 
     name: str
     maximize: bool | None
     values: np.ndarray
     logarithmic: bool = False
+    view: tuple[float, float] | None = None
 
     @property
     def label(self) -> str:
@@ -33,6 +40,11 @@ class Axis:
     def large(self) -> bool:
         """Say whether ticks are better abbreviated, e.g. 25k."""
         return bool(np.abs(self.values).max() >= 10_000)
+
+    @property
+    def steps(self) -> str:
+        """The shape of the staircase that bounds what a front dominates, drawn from left to right along this axis."""
+        return "vh" if self.maximize else "hv"
 
     @property
     def decades(self) -> float:
@@ -57,9 +69,9 @@ class Picture:
     def of(cls, history: History, space: SearchSpace) -> Picture:
         """Sort a history's evaluations by the part that they play; the front from left to right."""
         evaluations = history.evaluations
-        axes = _axes(history, space, evaluations) if evaluations else []
         rows = {evaluation.candidate.id: row for row, evaluation in enumerate(evaluations)}
         front = [rows[member.candidate.id] for member in history.front.members]
+        axes = _axes(history, space, evaluations, front) if evaluations else []
         infeasible = [row for row, e in enumerate(evaluations) if not history.goals.feasible(e.metrics)]
         knee = history.front.knee
         return cls(
@@ -87,6 +99,15 @@ class Picture:
         )
 
     @property
+    def unseen(self) -> str:
+        """How many evaluations a plane leaves out because they are far out; empty if none."""
+        outside = np.zeros(len(self.evaluations), dtype=bool)
+        for axis in self.axes:
+            if axis.view:
+                outside |= (axis.values < axis.view[0]) | (axis.values > axis.view[1])
+        return f"  ·  {outside.sum():,} far out of view" if outside.any() else ""
+
+    @property
     def silence(self) -> str:
         """What to say where there is no front to show; empty if there is one."""
         if not self.evaluations:
@@ -111,13 +132,28 @@ class Picture:
         return "<br>".join([first, *map(html.escape, wrapped), *metrics, last])
 
 
-def _axes(history: History, space: SearchSpace, evaluations: Sequence[Evaluation]) -> list[Axis]:
+def _axes(history: History, space: SearchSpace, evaluations: Sequence[Evaluation], front: list[int]) -> list[Axis]:
     """Return the objectives as axes, static costs last; a single objective is shown over the candidates' ids."""
     costs = space.costs(evaluations[0].candidate.genome)
     axes = []
     for objective in sorted(history.goals.objectives, key=lambda objective: objective.metric in costs):
         values = np.array([evaluation.metrics[objective.metric] for evaluation in evaluations])
         wide = bool(values.min() > 0 and values.max() > 10 * values.min())
-        axes.append(Axis(objective.metric, objective.maximize, values, wide and objective.metric in costs))
+        logarithmic = wide and objective.metric in costs
+        view = None if logarithmic else _view(values, front)
+        axes.append(Axis(objective.metric, objective.maximize, values, logarithmic, view))
     ids = np.array([evaluation.candidate.id for evaluation in evaluations], dtype=float)
     return axes if len(axes) > 1 else [*axes, Axis("candidate", None, ids)]
+
+
+def _view(values: np.ndarray, front: list[int]) -> tuple[float, float] | None:
+    """Return the range of what is not far out (Tukey 1977: three interquartile ranges), the front always included."""
+    lower, upper = np.quantile(values, [0.25, 0.75])
+    reach = 3 * (upper - lower)
+    near = (values >= lower - reach) & (values <= upper + reach)
+    near[front] = True
+    low, high = float(values[near].min()), float(values[near].max())
+    if values.max() - values.min() <= 1.5 * (high - low) or high == low:
+        return None
+    margin = 0.06 * (high - low)
+    return low - margin, high + margin

@@ -6,21 +6,17 @@ import html
 from collections import Counter
 from pathlib import Path
 from string import Template
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from evonas.evaluation import Evaluation, Failure, Rejection
 from evonas.history import History
 from evonas.pareto import ParetoFront
-from evonas.reports.picture import Axis, Picture
+from evonas.reports.panel import draw_panel
+from evonas.reports.picture import FRONT, GENERATIONS, INFEASIBLE, INK, KNEE, MUTED, Axis, Picture
 from evonas.space import SearchSpace
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
-GENERATIONS = ("#cfdce8", "#7fa6c9", "#27547f")
-FRONT, KNEE, INFEASIBLE, INK, MUTED = "#c8324f", "#f7b733", "#a3a3a3", "#22303c", "#66727f"
 FONT = "Inter, Segoe UI, Helvetica, Arial, sans-serif"
 SCALE = [[i / (len(GENERATIONS) - 1), colour] for i, colour in enumerate(GENERATIONS)]
 
@@ -39,22 +35,23 @@ def write_front_html(history: History, space: SearchSpace, path: Path) -> None:
 
     picture = Picture.of(history, space)
     figure = go.Figure()
+    note = ""
     layouts = [_plotly_axis(axis) for axis in picture.axes]
     if len(layouts) == 2:
         figure.add_traces(_points(picture, go.Scatter))
         figure.update_layout(xaxis=layouts[1], yaxis=layouts[0])
+        note = f"{picture.unseen}, double-click to see" if picture.unseen else ""
     elif len(layouts) == 3:
         figure.add_traces(_points(picture, go.Scatter3d))
         for axis, layout in zip(picture.axes, layouts, strict=True):
-            layout["title"] = {
-                "text": html.escape(axis.name) + (" \N{UPWARDS ARROW}" if axis.maximize else " \N{DOWNWARDS ARROW}")
-            }
+            layout["title"] = {"text": f"{html.escape(axis.name)} {'↑' if axis.maximize else '↓'}"}
         scene = {"xaxis": layouts[1], "yaxis": layouts[2], "zaxis": layouts[0]}
-        figure.update_layout(scene={**scene, "camera_eye": {"x": 1.7, "y": 1.7, "z": 0.8}})
+        figure.update_layout(scene={**scene, "camera": {"eye": {"x": 1.7, "y": 1.7, "z": 0.8}, "center": {"z": -0.15}}})
     elif layouts:
         figure.add_trace(_parallel_coordinates(picture))
         figure.update_traces(domain={"y": [0, 0.9]})
-    _write_page(figure, picture, "front", path)
+        note = "  ·  drag along an axis to filter"
+    _write_page(figure, picture, "front", path, note=note)
 
 
 def write_progress_html(history: History, space: SearchSpace, path: Path) -> None:
@@ -97,10 +94,10 @@ def write_front_png(history: History, space: SearchSpace, path: Path) -> None:
     figure.set_layout_engine("constrained", rect=(0, 0, 1, 1 - 0.85 / height))
     canvas = FigureCanvasAgg(figure)
     figure.text(0.014, 1 - 0.10 / height, picture.title, va="top", fontsize=13, weight="bold", color=INK)
-    figure.text(0.014, 1 - 0.40 / height, picture.subtitle, va="top", fontsize=9.5, color=MUTED)
+    figure.text(0.014, 1 - 0.40 / height, picture.subtitle + picture.unseen, va="top", fontsize=9.5, color=MUTED)
     grid = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes, horizontal in zip(grid, picture.axes[1:], strict=False):
-        _draw(axes, picture, horizontal)
+        draw_panel(axes, picture, horizontal)
     for unused in grid[max(0, len(picture.axes) - 1) :]:
         unused.set_axis_off()
     if picture.silence:
@@ -117,6 +114,7 @@ def _plotly_axis(axis: Axis) -> dict[str, Any]:
     layout: dict[str, Any] = {"title": {"text": html.escape(axis.label)}, "type": "linear"}
     if axis.logarithmic:
         layout |= {"type": "log", "dtick": 1 if axis.decades > 3 else "D2"}
+    layout |= {"range": axis.view} if axis.view else {}
     return layout | ({"tickformat": "~s"} if axis.large else {})
 
 
@@ -146,7 +144,7 @@ def _points(picture: Picture, kind: Any) -> list[Any]:
     front = {"size": 11 if flat else 6, "color": FRONT, "line": {"color": "white", "width": 1}}
     knee = {"size": 19 if flat else 9, "color": KNEE, "line": {"color": INK, "width": 1}}
     knee["symbol"] = "star" if flat else "diamond"
-    steps = {"mode": "lines+markers", "line": {"color": FRONT, "width": 2, "shape": _steps(picture.axes[1])}}
+    steps = {"mode": "lines+markers", "line": {"color": FRONT, "width": 2, "shape": picture.axes[1].steps}}
     traces = [
         (picture.infeasible, trace("infeasible", picture.infeasible, marker=infeasible)),
         (picture.beaten, trace("evaluated", picture.beaten, marker=beaten)),
@@ -154,11 +152,6 @@ def _points(picture: Picture, kind: Any) -> list[Any]:
         (picture.knee, trace("knee", picture.knee, marker=knee)),
     ]
     return [made for rows, made in traces if rows]
-
-
-def _steps(horizontal: Axis) -> str:
-    """Return the shape of the staircase that bounds what the front dominates, drawn from left to right."""
-    return "vh" if horizontal.maximize else "hv"
 
 
 def _parallel_coordinates(picture: Picture) -> Any:
@@ -215,8 +208,10 @@ def _counts(history: History) -> dict[str, list[int]]:
     return {kind: row for kind, row in counts.items() if any(row)}
 
 
-def _write_page(figure: Any, picture: Picture, what: str, path: Path, legend_height: float = 1.02) -> None:
-    small = f"<span style='font-size:13px;color:{MUTED}'>{picture.subtitle}</span>"
+def _write_page(
+    figure: Any, picture: Picture, what: str, path: Path, *, note: str = "", legend_height: float = 1.02
+) -> None:
+    small = f"<span style='font-size:13px;color:{MUTED}'>{picture.subtitle}{note}</span>"
     title = f"<b>{html.escape(picture.title)}</b>  {what}<br>{small}"
     figure.update_layout(
         template="plotly_white",
@@ -238,44 +233,3 @@ def _write_page(figure: Any, picture: Picture, what: str, path: Path, legend_hei
         config={"responsive": True, "displaylogo": False},
     )  # fmt: skip
     path.write_text(PAGE.substitute(title=html.escape(f"{picture.title}: {what}"), body=body), encoding="utf-8")
-
-
-def _draw(axes: Axes, picture: Picture, horizontal: Axis) -> None:
-    """Draw the plane of two objectives; the staircase only where there are no others."""
-    from matplotlib.colors import LinearSegmentedColormap
-    from matplotlib.ticker import EngFormatter, LogLocator, NullLocator
-
-    vertical = picture.axes[0]
-    x, y, rows = horizontal.values, vertical.values, picture.beaten
-    blues = LinearSegmentedColormap.from_list("generations", GENERATIONS)
-    last = max(1, int(picture.generations.max()))
-    if picture.infeasible:
-        crosses = axes.scatter(x[picture.infeasible], y[picture.infeasible], s=22, c=INFEASIBLE, marker="x", lw=1)
-        crosses.set_label("infeasible")
-    if rows:
-        colours = picture.generations[rows]
-        axes.scatter(x[rows], y[rows], s=20, c=colours, cmap=blues, vmin=0, vmax=last, lw=0, alpha=0.9)
-        spread = f", light to dark: generation 0 to {last}" if picture.generations.any() else ""
-        axes.scatter([], [], s=20, c=GENERATIONS[1], lw=0, label=f"evaluated{spread}")
-    if picture.front:
-        style = "steps-pre" if _steps(horizontal) == "vh" else "steps-post"
-        line, kind = ("-", style) if len(picture.axes) == 2 else ("none", "default")
-        axes.plot(x[picture.front], y[picture.front], color=FRONT, lw=1.6, linestyle=line, drawstyle=kind, zorder=3)
-        axes.scatter(x[picture.front], y[picture.front], s=42, c=FRONT, ec="white", lw=0.8, zorder=4, label="front")
-    if picture.knee:
-        star = axes.scatter(x[picture.knee], y[picture.knee], s=190, c=KNEE, marker="*", ec=INK, lw=0.8, zorder=5)
-        star.set_label("knee")
-    axes.set_xlabel(horizontal.label, color=INK)
-    axes.set_ylabel(vertical.label, color=INK)
-    for axis, scale, ticks in ((horizontal, axes.set_xscale, axes.xaxis), (vertical, axes.set_yscale, axes.yaxis)):
-        if axis.logarithmic:
-            scale("log")
-            ticks.set_major_locator(LogLocator(subs=(1,) if axis.decades > 3 else (1, 2, 5)))
-            ticks.set_minor_locator(NullLocator())
-        if axis.large:
-            ticks.set_major_formatter(EngFormatter(sep=""))
-    axes.grid(color="#e6eaee", lw=0.8)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color("#9aa5b1")
-    axes.tick_params(colors=MUTED, labelsize=9)

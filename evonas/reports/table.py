@@ -14,9 +14,12 @@ from evonas.space import SearchSpace
 if TYPE_CHECKING:
     from rich.table import Table
 
+NAMED_GENES = 4
+"""Up to so many genes that differ are shown by name; of more, the values alone."""
+
 
 def front_table(history: History, space: SearchSpace, limit: int | None = None) -> Table:
-    """Return the front, best first objective first, with the genes on which all rows agree named once below it.
+    """Return the front, best first objective first, with what all rows have in common named once below it.
 
     With a `limit` the rows are spread along the front, the knee and both ends among them, and genes are cut to fit.
     """
@@ -29,22 +32,25 @@ def front_table(history: History, space: SearchSpace, limit: int | None = None) 
     shown = _spread(front, limit)
     genes = [space.describe(front.members[row].candidate.genome) for row in shown]
     shared = dict(set.intersection(*(set(described.items()) for described in genes))) if len(genes) > 1 else {}
+    own = [{name: value for name, value in described.items() if name not in shared} for described in genes]
+    bare = len({tuple(row) for row in own}) == 1 and len(own[0]) > NAMED_GENES
     table = Table(box=None, pad_edge=False, header_style="bold", caption_justify="left")
     table.add_column("id", justify="right", no_wrap=True)
     for metric in metrics:
         table.add_column(Text(metric), justify="right", no_wrap=True)
     table.add_column("", no_wrap=True)
     table.add_column("genes")
-    for row, described in zip(shown, genes, strict=True):
+    for row, differing in zip(shown, own, strict=True):
         member = front.members[row]
         knee = member is front.knee
         values = [readable(member.metrics[metric]) for metric in metrics]
-        own = {name: value for name, value in described.items() if name not in shared}
         cells = [Text(cell) for cell in (str(member.candidate.id), *values, "knee" if knee else "")]
-        table.add_row(*cells, Text(_listed(own), no_wrap=cut, overflow="ellipsis"), style="bold yellow" if knee else "")
+        chosen = Text(" ".join(differing.values()) if bare else _listed(differing), no_wrap=cut, overflow="ellipsis")
+        table.add_row(*cells, chosen, style="bold yellow" if knee else "")
     notes = [] if front.members else ["the front is empty: no candidate that meets the constraints was evaluated"]
-    notes += [f"{len(front.members) - len(shown)} more"] if len(shown) < len(front.members) else []
+    notes += [f"{len(front.members) - len(shown):,} more"] if len(shown) < len(front.members) else []
     notes += [f"all have {_listed({name: genes[0][name] for name in genes[0] if name in shared})}"] if shared else []
+    notes += [f"genes: {' '.join(own[0])}"] if bare else []
     if notes:
         table.caption = Text("; ".join(notes), style="dim", no_wrap=cut, overflow="ellipsis")
     return table
@@ -82,7 +88,7 @@ def readable(value: float) -> str:
     """Return a number for people: whole numbers with separators, others with four significant digits."""
     if float(value).is_integer() and abs(value) < 1e15:
         return f"{value:,.0f}"
-    return f"{value:,.0f}" if 1e4 <= abs(value) < 1e15 else f"{value:#.4g}".rstrip(".")
+    return f"{value:,.0f}" if 1e3 <= abs(value) < 1e15 else f"{value:#.4g}".rstrip(".")
 
 
 def duration(seconds: float) -> str:
@@ -100,8 +106,11 @@ def last_line(reason: str) -> str:
     """Return the last line of a failure's reason that says something, free of colours and control characters."""
     from rich.text import Text
 
-    lines = [line for line in Text.from_ansi(reason).plain.splitlines() if line.strip()]
-    return "".join(sign for sign in lines[-1] if sign.isprintable()).strip() if lines else "no reason was given"
+    for line in reversed(reason.splitlines()):
+        plain = "".join(sign for sign in Text.from_ansi(line).plain if sign.isprintable()).strip()
+        if plain:
+            return plain
+    return "no reason was given"
 
 
 def _listed(genes: Mapping[str, str]) -> str:

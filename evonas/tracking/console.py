@@ -87,7 +87,7 @@ class Console(Tracker):
             self._live = None
         self._state = _State.of(history)
         ending = ENDINGS.get(history.closed, history.closed) if history.closed else "not finished"
-        self._say(f"{ending} after {duration(history.elapsed)}: {self._progress()}")
+        self._say(f"{ending} after {duration(history.elapsed)}: {', '.join(self._standing())}")
 
     def _say(self, text: str) -> None:
         """Print one line: flushed, not wrapped, without colours, in the characters that the terminal has."""
@@ -97,16 +97,12 @@ class Console(Tracker):
         self._terminal.print(plain, markup=False, highlight=False, emoji=False, soft_wrap=True)
 
     def _progress(self, gain: float = 0.0) -> str:
+        return ", ".join([*self._standing(gain), *self._pace.words(self._budget - self._state.done)])
+
+    def _standing(self, gain: float = 0.0) -> list[str]:
         state = self._state
-        grown = f" ({gain:+.2g})" if gain else ""
-        parts = [
-            f"{state.done:,} of {self._budget:,}",
-            f"hypervolume {readable(state.front.hypervolume)}{grown}",
-            state.front_in_words,
-            *state.troubles,
-            *self._pace.words(self._budget - state.done),
-        ]
-        return ", ".join(parts)
+        hypervolume = f"hypervolume {readable(state.front.hypervolume)}" + (f" ({gain:+.2g})" if gain else "")
+        return [f"{state.done:,} of {self._budget:,}", hypervolume, state.front_in_words, *state.troubles]
 
     def _panel(self) -> RenderableType:
         """Draw the search as it is now; called by rich, four times a second."""
@@ -224,7 +220,7 @@ class _Pace:
         if recent < 2 or seconds <= 0:
             return []
         per_minute = 60 * recent / seconds
-        rate = f"{readable(round(per_minute, 1))}/min" if per_minute >= 1 else f"{60 * per_minute:.1f}/hour"
+        rate = f"{per_minute:,.0f}/min" if per_minute >= 10 else f"{60 * per_minute:,.0f}/hour"
         return [rate, f"about {duration(left * seconds / recent)} left"] if left > 0 else [rate]
 
 

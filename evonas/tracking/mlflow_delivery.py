@@ -68,7 +68,7 @@ class Delivery:
         self._finished: dict[int, float] = {}
         self._queue: deque[int] = deque()
         self._events, self._generations, self._outcomes_drawn = 1, 0, 0
-        self._ending = self._ended = False
+        self._ending = self._ended = self._doubtful = False
         self._last_words: deque[Errand] = deque()
         self._draw_at = time.monotonic() + DRAW_SECONDS
         self._attempts: Counter[str] = Counter()
@@ -86,6 +86,7 @@ class Delivery:
         """
         if ending and not self._ending:
             self._ending = True
+            self._runs.connected &= not self._doubtful  # what the server did after we gave up waiting shows by now
             self._plan()
         errand = self._next()
         if errand is None:
@@ -94,7 +95,7 @@ class Delivery:
             errand.send()
         except Exception as error:
             if not self._in_vain(errand, error):
-                self._runs.connected = False
+                self._runs.connected, self._doubtful = False, True
                 raise
             self._refuse(errand.name, error)
         errand.done()

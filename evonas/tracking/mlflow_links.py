@@ -9,6 +9,9 @@ from pathlib import Path
 from urllib.parse import quote
 
 FILE = "mlflow.json"
+TRAINING = "?workflowType=machine_learning"
+"""Without it MLflow shows the menus for language models."""
+
 COMPARED = 100
 """Runs in a compare view: more make its address too long, and nothing clearer."""
 
@@ -42,21 +45,24 @@ class Place:
     @property
     def page(self) -> str:
         """The page of the search, relative to the server: what it says about itself, its charts and its artifacts."""
-        return f"#/experiments/{self.experiment_id}/runs/{self.run_id}"
+        return self._page("")
 
     @property
     def charts(self) -> str:
         """The page with the search's metrics over its generations."""
-        return f"{self.page}/model-metrics"
+        return self._page("/model-metrics")
 
     def artifact(self, name: str) -> str:
         """The page that shows an artifact of the search."""
-        return f"{self.page}/artifacts/{quote(name)}"
+        return self._page(f"/artifacts/{quote(name)}")
 
     @property
     def comparison(self) -> str | None:
         """The page that compares the networks of the front; None without two of them."""
         return comparison(self.experiment_id, self.front)
+
+    def _page(self, part: str) -> str:
+        return f"#/experiments/{self.experiment_id}/runs/{self.run_id}{part}{TRAINING}"
 
 
 def comparison(experiment_id: str, runs: Sequence[str]) -> str | None:
@@ -66,4 +72,4 @@ def comparison(experiment_id: str, runs: Sequence[str]) -> str | None:
     if len(runs) > COMPARED:
         runs = [runs[round(i * (len(runs) - 1) / (COMPARED - 1))] for i in range(COMPARED)]
     listed = ",".join(f"%22{run}%22" for run in runs)
-    return f"#/compare-runs?runs=[{listed}]&experiments=[%22{experiment_id}%22]"
+    return f"#/compare-runs?runs=[{listed}]&experiments=[%22{experiment_id}%22]&{TRAINING[1:]}"

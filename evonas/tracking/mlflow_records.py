@@ -104,7 +104,8 @@ def candidate_record(
     metrics: dict[str, float] = {}
     seconds = 0.0
     if isinstance(outcome, Evaluation):
-        metrics = finite({**outcome.metrics, "evaluation_seconds": outcome.seconds})
+        first = {metric: outcome.metrics[metric] for metric in history.goals.metrics if metric in outcome.metrics}
+        metrics = finite({**first, **outcome.metrics, "evaluation_seconds": outcome.seconds})
         seconds = outcome.seconds
         tags |= {"evonas.source": str(outcome.source), "evonas.seed": str(outcome.seed)}
     else:

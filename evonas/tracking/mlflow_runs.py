@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
@@ -50,8 +50,12 @@ class SearchRuns:
     def connect(self, known_run: str | None) -> None:
         """Find the runs that exist, create the parent if it does not, and drop what a lost answer has doubled."""
         self._client = self._client or _client(self._store)
-        parent = self._known(known_run or self.run_id) or self._found() or self._created()
-        self.experiment_id, self.run_id = parent.info.experiment_id, parent.info.run_id
+        parent = self._known(known_run or self.run_id)
+        self.experiment_id = parent.info.experiment_id if parent else self._find_experiment()
+        same = list(self._search_runs(UID, self._search.uid))
+        parent = parent or (same[0] if same else self._mlflow.get_run(self._create(self._search, {})))
+        self.run_id = parent.info.run_id
+        self._drop(run for run in same if run.info.run_id != self.run_id)
         self.tags = parent.data.tags
         missing = {name: value for name, value in self._search.params.items() if name not in parent.data.params}
         self._log(self.run_id, missing, [])
@@ -129,16 +133,6 @@ class SearchRuns:
         ours = run.data.tags.get(UID) == self._search.uid and run.info.lifecycle_stage == "active"
         return run if ours else None
 
-    def _found(self) -> Run | None:
-        self.experiment_id = self._find_experiment()
-        runs = list(self._search_runs(UID, self._search.uid))
-        for double in runs[1:]:
-            self._mlflow.delete_run(double.info.run_id)
-        return runs[0] if runs else None
-
-    def _created(self) -> Run:
-        return self._mlflow.get_run(self._create(self._search, {}))
-
     def _find_experiment(self) -> str:
         experiment = self._mlflow.get_experiment_by_name(self._experiment)
         if experiment is None:
@@ -160,14 +154,21 @@ class SearchRuns:
     def _list_children(self) -> dict[str, Child]:
         """Return the children by uid, the complete one of two with the same uid; the other is deleted."""
         children: dict[str, Child] = {}
+        doubles: list[Run] = []
         runs = list(self._search_runs(PARENT, self.run_id))
         for run in sorted(runs, key=lambda run: run.info.status not in ENDED):
             uid = run.data.tags.get(UID)
             if uid in children:
-                self._mlflow.delete_run(run.info.run_id)
+                doubles.append(run)
             elif uid is not None:  # else a person has added it
                 children[uid] = Child(run.info.run_id, run.info.status in ENDED, run.data.tags.get(FRONT) == "1")
+        self._drop(doubles)
         return children
+
+    def _drop(self, doubles: Iterable[Run]) -> None:
+        """Delete runs that a server carried out after we gave up waiting, and that were sent again."""
+        for run in doubles:
+            self._mlflow.delete_run(run.info.run_id)
 
     def _search_runs(self, tag: str, value: str) -> Iterator[Run]:
         token = None

@@ -18,6 +18,8 @@ NOTE_LENGTH = 7_500
 
 FRONT_ROWS = 15
 TABLE = "evaluations.json"
+GAP = "&emsp;"
+"""MLflow leaves no room between the columns of a table."""
 
 
 def note(history: History, space: SearchSpace, run_folder: Path, place: Place) -> str:
@@ -80,8 +82,8 @@ def _copy(source: Path, target: Path) -> None:
 
 def _note_parts(history: History, space: SearchSpace, run_folder: Path, place: Place, rows: int) -> list[str]:
     return [
+        _links(place),  # first: MLflow folds the note below its first lines, and lets nobody click there
         _headline(history),
-        _links(place),
         _front(history, space, rows),
         _gates(history),
         "" if history.closed in ("budget", "exhausted") else f"Continue with `evonas resume {run_folder}`.",
@@ -91,13 +93,13 @@ def _note_parts(history: History, space: SearchSpace, run_folder: Path, place: P
 def _headline(history: History) -> str:
     from evonas.reports.table import duration, readable
 
-    state = f"ended: {history.closed}" if history.closed else "not ended"
+    state = f"The search ended: {history.closed}" if history.closed else "The search has not ended"
     objectives = ", ".join(f"{'high' if o.maximize else 'low'} {o.metric}" for o in history.goals.objectives)
     front, evaluated, failed = history.front, len(history.evaluations), len(history.failures)
     return (
-        f"Search for {objectives} ({state}).\n\n"
-        f"**{len(front.members)} networks on the front**, hypervolume **{readable(front.hypervolume)}**, "
-        f"from {evaluated:,} evaluations and {failed:,} failures in {duration(history.elapsed)}."
+        f"**{len(front.members)} networks on the front** for {objectives}: "
+        f"hypervolume **{readable(front.hypervolume)}** from {evaluated:,} evaluations and {failed:,} failures "
+        f"in {duration(history.elapsed)}. {state}."
     )
 
 
@@ -118,7 +120,7 @@ def _front(history: History, space: SearchSpace, rows: int) -> str:
     if not front.members:
         return "The front is empty: no feasible candidate was evaluated yet."
     shown = sorted({round(i * (len(front.members) - 1) / max(1, rows - 1)) for i in range(rows)})
-    lines = [_row(["candidate", *metrics, "network"]), _row(["---", *("---:" for _ in metrics), "---"])]
+    lines = [_row(["candidate", *metrics, "network"]), "|---" * (len(metrics) + 2) + "|"]
     for member in (front.members[i] for i in shown):
         values = [readable(member.metrics[metric]) for metric in metrics]
         knee = " (knee)" if member is front.knee else ""
@@ -138,11 +140,11 @@ def _gates(history: History) -> str:
     gates = receipt(history)
     if not gates:
         return ""
-    lines = [_row(["gate", "turned away", "saved, estimated"]), _row(["---", "---:", "---:"])]
+    lines = [_row(["gate", "turned away", "saved, estimated"]), "|---|---|---|"]
     for name, row in gates.items():
         lines.append(_row([f"`{name}`", readable(row["turned_away"]), duration(row["estimated_seconds_saved"])]))
     return "### Early exit\n\n" + "\n".join(lines)
 
 
 def _row(cells: list[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+    return "| " + " | ".join(cell.replace("|", "\\|") + GAP for cell in cells) + " |"

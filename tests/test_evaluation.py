@@ -1,0 +1,146 @@
+"""Every way in which an evaluation can end is one record."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from toy import ToyEvaluator, ToySpace
+
+from evonas.errors import DataError, EvonasError
+from evonas.evaluation import (
+    Candidate,
+    EarlyExit,
+    Evaluation,
+    Failure,
+    FailureKind,
+    Metric,
+    NotFinite,
+    Outcome,
+    Rejection,
+    Source,
+    evaluate,
+)
+from evonas.space import Genome, Metrics
+
+CANDIDATE = Candidate(7, (1, 0, 2, 0, 0, 1), generation=2, parents=(3, 4), budget=5)
+
+
+class Scripted(ToyEvaluator):
+    """Does what it is told to: `script` gets genome and budget."""
+
+    def __init__(self, script: Callable[[Genome, int | None], Any]) -> None:
+        super().__init__(ToySpace(), seed=3)
+        self._script = script
+
+    def measure(self, genome: Genome, budget: int | None) -> Metrics:
+        measured: Metrics = self._script(genome, budget)
+        return measured
+
+
+def measuring(value: Any) -> Outcome:
+    return evaluate(Scripted(lambda genome, budget: value), CANDIDATE)
+
+
+def raising(error: BaseException) -> Outcome:
+    def script(genome: Genome, budget: int | None) -> Metrics:
+        raise error
+
+    return evaluate(Scripted(script), CANDIDATE)
+
+
+def test_metrics_become_an_evaluation_with_costs_source_seed_and_time() -> None:
+    outcome = evaluate(Scripted(lambda genome, budget: {"valid_error": sum(genome) / 100, "epochs": budget}), CANDIDATE)
+    assert isinstance(outcome, Evaluation)
+    assert outcome.candidate == CANDIDATE
+    assert outcome.metrics == {"valid_error": 0.04, "epochs": 5, **ToySpace().costs(CANDIDATE.genome)}
+    assert outcome.source is Source.TABULAR
+    assert outcome.seed == ToyEvaluator(ToySpace(), seed=3).seed_for(CANDIDATE.genome)
+    assert 0 <= outcome.seconds < 5
+
+
+@pytest.mark.parametrize("value", [np.float32(0.25), torch.tensor(0.25), np.float64(0.25)])
+def test_metrics_become_plain_floats(value: object) -> None:
+    outcome = measuring({"valid_error": value})
+    assert isinstance(outcome, Evaluation)
+    assert {type(metric) for metric in outcome.metrics.values()} == {float}
+    assert outcome.metrics["valid_error"] == 0.25
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf"), np.float64("nan")])
+def test_a_metric_that_is_not_finite_is_a_failure_that_names_it(value: float) -> None:
+    outcome = measuring({"valid_error": value, "valid_loss": 0.5})
+    assert isinstance(outcome, Failure)
+    assert outcome.kind is FailureKind.NOT_FINITE
+    assert "valid_error" in outcome.reason
+    assert "valid_loss" not in outcome.reason
+
+
+@pytest.mark.parametrize(
+    ("measured", "said"),
+    [
+        ({"valid_eror": 0.5}, "valid_error"),
+        ({"valid_error": "low"}, "'low'"),
+        ({"valid_error": None}, "None"),
+        (3, "int"),
+    ],
+)
+def test_what_is_not_the_declared_metrics_is_a_failure(measured: object, said: str) -> None:
+    outcome = measuring(measured)
+    assert isinstance(outcome, Failure)
+    assert outcome.kind is FailureKind.ERROR
+    assert said in outcome.reason
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (RuntimeError("no layer"), FailureKind.ERROR),
+        (RecursionError(), FailureKind.ERROR),
+        (AssertionError("odd"), FailureKind.ERROR),
+        (MemoryError(), FailureKind.OUT_OF_MEMORY),
+        (torch.OutOfMemoryError("CUDA out of memory"), FailureKind.OUT_OF_MEMORY),
+        (NotFinite("loss nan in epoch 3"), FailureKind.NOT_FINITE),
+    ],
+)
+def test_an_exception_is_a_failure_of_its_kind(error: Exception, kind: FailureKind) -> None:
+    outcome = raising(error)
+    assert isinstance(outcome, Failure)
+    assert outcome.kind is kind
+    if kind is FailureKind.NOT_FINITE:
+        assert outcome.reason == "loss nan in epoch 3"
+    else:
+        assert type(error).__name__ in outcome.reason
+        assert __file__ in outcome.reason, "with its traceback"
+
+
+def test_an_early_exit_is_a_rejection() -> None:
+    assert raising(EarlyExit("synflow >= 3", 1.5, 3)) == Rejection(CANDIDATE, "synflow >= 3", 1.5, 3.0)
+
+
+def test_an_early_exit_on_nan_is_a_failure() -> None:
+    outcome = raising(EarlyExit("synflow >= 3", float("nan"), 3.0))
+    assert isinstance(outcome, Failure), "a journal cannot hold a NaN"
+    assert outcome.kind is FailureKind.NOT_FINITE
+    assert "synflow >= 3: nan" in outcome.reason
+
+
+@pytest.mark.parametrize("error", [DataError("no data"), EvonasError("mend it"), KeyboardInterrupt()])
+def test_what_the_user_must_mend_escapes(error: BaseException) -> None:
+    with pytest.raises(type(error)):
+        raising(error)
+
+
+def test_seeds_belong_to_the_network_and_the_run() -> None:
+    evaluator = ToyEvaluator(ToySpace(), seed=3)
+    assert evaluator.seed_for((0, 0, 1, 1, 2, 1)) == evaluator.seed_for((0, 2, 1, 1, 1, 2)), "equal networks"
+    assert evaluator.seed_for((0, 0, 1, 1, 1, 2)) != evaluator.seed_for((0, 0, 1, 1, 2, 2))
+    assert evaluator.seed_for((0, 0, 1, 1, 1, 2)) != ToyEvaluator(ToySpace(), seed=4).seed_for((0, 0, 1, 1, 1, 2))
+
+
+def test_rehearsing_takes_the_time_of_a_measurement() -> None:
+    assert ToyEvaluator.metrics == (Metric("valid_error", worst=1.0),)
+    assert 0 < ToyEvaluator(ToySpace(), seed=0).rehearse(CANDIDATE.genome) < 5

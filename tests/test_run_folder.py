@@ -1,0 +1,92 @@
+"""A run folder is made once, found by what a person says, and used by one driver at a time."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from toy import header
+
+from evonas import run_folder
+from evonas.errors import RunFolderError
+from evonas.history import JOURNAL
+from evonas.journal import Journal
+
+
+def run_at(path: Path, identity: str = "abc") -> Path:
+    path.mkdir(parents=True)
+    Journal.create(path / JOURNAL, replace(header(), config_hash=identity)).close()
+    return path
+
+
+def test_new_paths_differ_and_sort_by_time(tmp_path: Path) -> None:
+    paths = [run_folder.new_path(tmp_path, "toy") for _ in range(3)]
+    assert len(set(paths)) == 3, "also for runs that start in the same second"
+    assert all(path.parent == tmp_path and path.name.startswith("toy-20") for path in paths)
+    assert not list(tmp_path.iterdir()), "nothing is made yet"
+
+
+def test_a_folder_is_made_with_its_parents(tmp_path: Path) -> None:
+    run_folder.create(tmp_path / "runs" / "one", "abc")
+    assert (tmp_path / "runs" / "one").is_dir()
+
+
+def test_what_is_there_already_is_refused_and_said(tmp_path: Path) -> None:
+    run = run_at(tmp_path / "run")
+    with pytest.raises(RunFolderError, match="holds this very search: continue it with 'evonas resume"):
+        run_folder.create(run, "abc")
+    with pytest.raises(RunFolderError, match=r"another experiment \('toy', abc; this one is xyz\): name another"):
+        run_folder.create(run, "xyz")
+    (tmp_path / "photos").mkdir()
+    with pytest.raises(RunFolderError, match="photos exists and is no run of evonas"):
+        run_folder.create(tmp_path / "photos", "abc")
+    (tmp_path / "file").touch()
+    with pytest.raises(RunFolderError, match="cannot be made: Not a directory"):
+        run_folder.create(tmp_path / "file" / "run", "abc")
+
+
+def test_the_newest_run_is_meant_when_none_is_named(tmp_path: Path) -> None:
+    with pytest.raises(RunFolderError, match="there is no run under"):
+        run_folder.find(None, tmp_path)
+    older, newer = run_at(tmp_path / "b"), run_at(tmp_path / "a")
+    os.utime(older / JOURNAL, (1, 1))
+    assert run_folder.find(None, tmp_path) == newer
+    assert run_folder.find(older) == older
+
+
+def test_a_misspelt_run_is_told_the_nearest(tmp_path: Path) -> None:
+    run = run_at(tmp_path / "toy-1")
+    with pytest.raises(RunFolderError, match=f"it has no journal.jsonl; did you mean '{run}'"):
+        run_folder.find(tmp_path / "toy-l")
+
+
+def test_a_folder_serves_one_driver_and_is_free_when_it_is_killed(tmp_path: Path) -> None:
+    program = (
+        "import pathlib, sys, time; from evonas.run_folder import locked\n"
+        "with locked(pathlib.Path(sys.argv[1])): print('locked', flush=True); time.sleep(60)"
+    )
+    other = subprocess.Popen([sys.executable, "-c", program, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    assert other.stdout is not None
+    with other, other.stdout:
+        assert other.stdout.readline() == "locked\n"
+        with pytest.raises(RunFolderError, match="in use by another evonas"), run_folder.locked(tmp_path):
+            pass
+        other.send_signal(signal.SIGKILL)
+        other.wait()
+    began = time.monotonic()
+    with run_folder.locked(tmp_path):
+        assert time.monotonic() - began < 5
+    with run_folder.locked(tmp_path):
+        pass
+
+
+def test_discarding_removes_the_folder(tmp_path: Path) -> None:
+    run_folder.discard(run_at(tmp_path / "run"))
+    run_folder.discard(tmp_path / "run")
+    assert not (tmp_path / "run").exists()

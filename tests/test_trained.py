@@ -1,0 +1,228 @@
+"""Candidates trained from scratch: the contract, the same numbers everywhere, and never the test split."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from evaluator_contract import EvaluatorContract
+from tiny_space import TinySpace
+from torch import Tensor, nn
+
+from evonas.dataset import Dataset, Split
+from evonas.errors import ConfigError, ResourceError
+from evonas.evaluation import Candidate, Evaluation, Evaluator, Failure, FailureKind, evaluate
+from evonas.pareto import untimed
+from evonas.space import Genome
+from evonas.workers.datasets import digits
+from evonas.workers.devices import DEVICE_VARIABLE
+from evonas.workers.trained import Trained
+
+DATA = digits(train_size=200)
+GENOME = (2, 1, 1)
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+class TestTrained(EvaluatorContract):
+    def evaluator(self, seed: int) -> Evaluator:
+        return Trained(TinySpace(), DATA, seed, epochs=1)
+
+
+class TestTrainedForABudget(EvaluatorContract):
+    budget = 2
+
+    def evaluator(self, seed: int) -> Evaluator:
+        return Trained(TinySpace(), DATA, seed, epochs=99, shift=1, cutout=2, label_smoothing=0.1)
+
+
+def outcome_of(evaluator: Evaluator) -> object:
+    return evaluate(evaluator, Candidate(id=0, genome=GENOME, generation=0))
+
+
+def test_tiny_space_has_exact_params() -> None:
+    space = TinySpace()
+    for genome in np.ndindex(3, 3, 2):
+        assert space.costs(genome)["params"] == sum(p.numel() for p in space.build(genome).parameters())
+
+
+def test_more_epochs_learn_more() -> None:
+    evaluator = Trained(TinySpace(), digits(), 0)
+    short, long = evaluator.measure(GENOME, 1), evaluator.measure(GENOME, 12)
+    assert long["valid_error"] < 0.15 < short["valid_error"]
+    assert long["valid_loss"] < short["valid_loss"]
+    assert (short["epochs"], long["epochs"]) == (1.0, 12.0)
+    assert long["seconds"] > short["seconds"] > 0
+
+
+def test_accuracy_and_error_are_shares_of_the_validation_split() -> None:
+    measured = Trained(TinySpace(), DATA, 0).measure(GENOME, None)
+    assert measured["valid_error"] + measured["valid_accuracy"] == pytest.approx(1.0)
+    assert (measured["valid_error"] * len(DATA.valid)).is_integer()
+
+
+def test_search_never_reads_the_test_split() -> None:
+    class Untouchable(Split):
+        def __getattribute__(self, name: str) -> object:
+            raise AssertionError(f"'{name}' of the test split was read")
+
+    sealed = replace(DATA, test=object.__new__(Untouchable))
+    evaluator = Trained(TinySpace(), sealed, 0)
+    evaluator.rehearse(GENOME)
+    assert untimed(evaluator.measure(GENOME, 1)) == untimed(Trained(TinySpace(), DATA, 0).measure(GENOME, 1))
+
+
+def test_validation_labels_do_not_leak_into_training() -> None:
+    shuffled = replace(DATA, valid=Split(DATA.valid.inputs, np.roll(DATA.valid.labels, 1)))
+    honest, blind = (Trained(TinySpace(), data, 0).measure(GENOME, 8) for data in (DATA, shuffled))
+    assert honest["train_loss"] == blind["train_loss"]
+    assert honest["valid_error"] < 0.5 < blind["valid_error"]
+
+
+PROCESS = """
+import json, sys, torch
+from evonas.pareto import untimed
+from evonas.workers.datasets import digits
+from evonas.workers.trained import Trained
+from tiny_space import TinySpace
+torch.set_num_threads(1)
+evaluator = Trained(TinySpace(), digits(train_size=200), 7, epochs=2, shift=1, flip=True)
+genomes = [tuple(genome) for genome in json.loads(sys.argv[1])]
+print(json.dumps({str(genome): untimed(evaluator.measure(genome, None)) for genome in genomes}, sort_keys=True))
+"""
+
+
+def test_two_processes_agree_to_the_bit_in_any_order() -> None:
+    genomes = [(0, 1, 1), (2, 2, 1), (1, 0, 0)]
+    said = [
+        subprocess.run(
+            [sys.executable, "-W", "error", "-c", PROCESS, json.dumps(order)],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            check=True,
+        ).stdout
+        for order in (genomes, genomes[::-1])
+    ]
+    assert said[0] == said[1]
+    assert len(json.loads(said[0])) == 3
+
+
+def test_construction_loads_neither_torch_nor_sklearn() -> None:
+    code = """
+import sys, numpy as np
+from evonas.dataset import Dataset
+from evonas.workers.trained import Trained
+from tiny_space import TinySpace
+data = Dataset.from_arrays("toy", np.zeros((100, 1, 8, 8)), np.arange(100) % 10)
+Trained(TinySpace(), data, 0)
+sys.exit(bool({"torch", "sklearn"} & set(sys.modules)))
+"""
+    assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parent, check=False).returncode == 0
+
+
+def test_a_loss_that_explodes_is_a_failure_that_names_the_step() -> None:
+    outcome = outcome_of(Trained(TinySpace(), DATA, 0, learning_rate=1e30, warmup_epochs=0.0))
+    assert isinstance(outcome, Failure)
+    assert outcome.kind is FailureKind.NOT_FINITE
+    assert "in epoch 1, step 2" in outcome.reason
+
+
+@dataclass(frozen=True)
+class _SpaceWith(TinySpace):
+    """Builds one network for every genome."""
+
+    network: type[nn.Module] = nn.Module
+
+    def build(self, genome: Genome) -> nn.Module:
+        return self.network()
+
+
+class _Hungry(nn.Module):
+    def forward(self, inputs: Tensor) -> Tensor:
+        return torch.empty(10**15)
+
+
+class _Mistaken(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(63, 10)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        logits: Tensor = self.linear(inputs.flatten(1))
+        return logits
+
+
+def test_a_network_that_needs_too_much_memory_is_a_failure_of_that_kind() -> None:
+    outcome = outcome_of(Trained(_SpaceWith(network=_Hungry), DATA, 0))
+    assert isinstance(outcome, Failure)
+    assert outcome.kind is FailureKind.OUT_OF_MEMORY
+
+
+def test_a_network_that_cannot_run_is_a_failure_with_its_traceback() -> None:
+    outcome = outcome_of(Trained(_SpaceWith(network=_Mistaken), DATA, 0))
+    assert isinstance(outcome, Failure)
+    assert outcome.kind is FailureKind.ERROR
+    assert "in forward" in outcome.reason
+
+
+def test_a_space_with_other_classes_than_the_data_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"one logit a class: digits has 10 classes, .* shape \(2, 11\)"):
+        outcome_of(Trained(TinySpace(classes=11), DATA, 0))
+
+
+def test_tables_are_trained_too() -> None:
+    class Perceptron(nn.Sequential):
+        def __init__(self) -> None:
+            super().__init__(nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 10))
+
+    table = Dataset.from_arrays("table", DATA.train.inputs.reshape(-1, 64).astype(float), DATA.train.labels)
+    outcome = outcome_of(Trained(_SpaceWith(network=Perceptron), table, 0, batch_size=16))
+    assert isinstance(outcome, Evaluation)
+    assert outcome.metrics["valid_error"] < 0.3
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"epochs": 0}, "'epochs' must be 1 or more"),
+        ({"learning_rate": -0.1}, "'learning_rate' must be above 0, and is -0.1"),
+        ({"shift": 8}, "'shift' must be smaller than the images, 8 pixels, and is 8"),
+        ({"cutout": 9}, "'cutout' must be at most the images' size, 8 pixels"),
+    ],
+)
+def test_options_out_of_range_are_refused_at_once(options: dict[str, float], told: str) -> None:
+    with pytest.raises(ConfigError, match=told):
+        Trained(TinySpace(), DATA, 0, **options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("options", [{"flip": True}, {"shift": 1}, {"cutout": 1}])
+def test_tables_cannot_be_augmented(options: dict[str, int]) -> None:
+    table = Dataset.from_arrays("table", np.zeros((40, 5)), np.arange(40) % 2)
+    with pytest.raises(ConfigError, match="are for images, and inputs have the shape"):
+        Trained(TinySpace(), table, 0, **options)  # type: ignore[arg-type]
+
+
+def test_cuda_wanted_from_a_worker_without_a_gpu_stops_the_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(DEVICE_VARIABLE, "cpu")
+    with pytest.raises(ResourceError, match="gave this worker none"):
+        outcome_of(Trained(TinySpace(), DATA, 0, device="cuda"))
+
+
+def test_rehearsal_is_a_fair_estimate() -> None:
+    evaluator = Trained(TinySpace(), digits(), 0, epochs=20)
+    estimated = min(evaluator.rehearse(GENOME) for _ in range(3))
+    seconds = evaluator.measure(GENOME, None)["seconds"]
+    assert seconds / 4 < estimated < seconds * 4
