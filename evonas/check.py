@@ -36,14 +36,13 @@ def report(experiment: Experiment) -> Iterator[str]:
 def _costs(search: Search) -> Iterator[str]:
     """Try the evaluator on a small, a middling and a large network that the gates admit, and estimate the run."""
     experiment = search.experiment
-    cpus = experiment.pool.options.get("cpus", 1)
-    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, int(cpus))))  # as a worker would have, before torch loads
+    os.environ.setdefault("OMP_NUM_THREADS", str(experiment.threads))  # as a worker would have, before torch loads
     seconds = []
     for label, genome in _rehearsed(search).items():
         seconds.append(search.evaluator.rehearse(genome))
         params = search.space.costs(genome)["params"]
         yield f"rehearsed: a {label} network ({params:,.0f} params) trains; about {seconds[-1]:.1f} s for an evaluation"
-    workers = experiment.pool.options.get("workers") or max(1, int((os.cpu_count() or 1) / max(cpus, 0.01)))
+    workers = experiment.pool.options.get("workers") or max(1, (os.cpu_count() or 1) // experiment.threads)
     total = float(np.mean(seconds)) * experiment.evaluations
     yield (
         f"estimate: {experiment.evaluations} evaluations x {np.mean(seconds):.1f} s / {workers} workers = "
@@ -57,4 +56,5 @@ def _rehearsed(search: Search) -> dict[str, Genome]:
     genomes = [search.space.canonical(search.space.sample(rng)) for _ in range(len(search.sampled))]
     admitted = [g for g in genomes if all(gate.passes(search.space.costs(g)[gate.metric]) for gate in search.gates)]
     ranked = sorted(admitted or genomes, key=lambda genome: search.space.costs(genome)["params"])
-    return {label: ranked[int(share * (len(ranked) - 1))] for label, share in (("small", 0.1), ("middling", 0.5), ("large", 0.9))}
+    shares = {"small": 0.1, "middling": 0.5, "large": 0.9}
+    return {label: ranked[int(share * (len(ranked) - 1))] for label, share in shares.items()}

@@ -33,7 +33,9 @@ app = typer.Typer(
 File = Annotated[Path, typer.Argument(metavar="FILE", help="An experiment, e.g. experiments/quickstart.yaml.")]
 Overrides = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[KEY=VALUE]...", help="Values that replace the file's, e.g. strategy.population=20 seed=3."),
+    typer.Argument(
+        metavar="[KEY=VALUE]...", help="Values that replace the file's, e.g. strategy.population=20 seed=3."
+    ),
 ]
 Run = Annotated[
     Path | None, typer.Argument(metavar="[RUN]", help="A run folder; the newest under runs/ when left out.")
@@ -163,14 +165,13 @@ def check(file: File, overrides: Overrides = None) -> None:
 def ui(
     runs: Annotated[Path, typer.Argument(metavar="[RUNS]", help="The folder that holds the runs.")] = Path("runs"),
     port: Annotated[int, typer.Option(help="The port to serve on.")] = 5000,
-    host: Annotated[str, typer.Option(help="The address to serve on; the default is this machine alone.")] = "127.0.0.1",
+    host: Annotated[
+        str, typer.Option(help="The address to serve on; the default is this machine alone.")
+    ] = "127.0.0.1",
 ) -> None:
     """Browse the runs of this machine in the MLflow UI."""
-    from evonas.errors import TrackingError
-    from evonas.tracking.mlflow_store import Store, ui_command, ui_environment
+    from evonas.tracking.mlflow_store import ui_command, ui_environment
 
-    if Store.of(runs).embedded and not (runs / "mlflow.db").exists():
-        raise TrackingError(f"{runs}/ holds no tracked runs yet (no mlflow.db): start one with 'evonas run EXPERIMENT'")
     command = ui_command(runs.absolute(), host=host, port=port)
     typer.echo(f"MLflow UI at http://{host}:{port}/ - Ctrl-C ends it")
     os.execve(command[0], command, {**os.environ, **ui_environment()})
@@ -201,7 +202,9 @@ def _watch(search: Search, path: Path) -> Sequence[Tracker]:
 
     terminal = Terminal()
     experiment = search.experiment
-    terminal.print(f"[bold]{experiment.name}[/bold]: {search.space.size():,} genomes, run folder {path}", highlight=False)
+    terminal.print(
+        f"[bold]{experiment.name}[/bold]: {search.space.size():,} genomes, run folder {path}", highlight=False
+    )
     if search.gates:
         share = joint_acceptance(search.gates, search.sampled)
         gates = ", ".join(gate.name for gate in search.gates)

@@ -124,7 +124,9 @@ def _fitted(space: Component, data: Dataset) -> Component:
             continue
         given = options.get(name)
         if given not in (fact, _plain(defaults[name].default)):
-            raise ConfigError(f"space: {name} is {given}, and the data '{data.name}' has {fact}: leave it out to follow the data")
+            raise ConfigError(
+                f"space: {name} is {given}, and the data '{data.name}' has {fact}: leave it out to follow the data"
+            )
         options[name] = fact
     return Component(space.use, options)
 

@@ -140,9 +140,13 @@ class Experiment(Strict):
     def decisive(self) -> dict[str, Any]:
         """Return all that decides the outcome as plain values: not the pool, the tracking, the length or the folder."""
         decisive = {key: value for key, value in self.plain().items() if key not in CHANGEABLE}
-        # trained weights depend on the number of torch threads: of a worker's `cpus`, or of LocalPool's `threads`
-        cpus = self.pool.options.get("cpus") or self.pool.options.get("threads") or 1
-        return {**decisive, "pool.cpus": max(1, int(cpus))}
+        return {**decisive, "pool.cpus": self.threads}
+
+    @property
+    def threads(self) -> int:
+        """The torch threads of a worker, on which trained weights depend: its `cpus`, or LocalPool's `threads`."""
+        options = self.pool.options
+        return max(1, int(options.get("cpus") or options.get("threads") or 1))
 
 
 COMPONENTS = ("space", "data", "evaluator", "strategy", "pool", "tracking")

@@ -13,6 +13,7 @@ from evonas.errors import JournalError
 from evonas.evaluation import Candidate, Evaluation, Failure, FailureKind, Outcome, Rejection, Source
 
 FORMAT = 1
+TEMPORARY = ".new"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +71,12 @@ class Journal:
         """Start a new journal; raise JournalError if there is one."""
         if path.exists():
             raise JournalError(f"{path} exists already")
-        journal = cls(path)
+        temporary = path.with_name(path.name + TEMPORARY)  # a journal has its header from the first moment
+        temporary.unlink(missing_ok=True)
+        journal = cls(temporary)
         journal.append([header])
+        temporary.rename(path)
+        journal.path = path
         _sync_folder(path.parent)
         return journal
 

@@ -13,8 +13,10 @@ from filelock import FileLock, Timeout
 
 from evonas.errors import RunFolderError, nearest
 from evonas.history import JOURNAL, History
+from evonas.journal import TEMPORARY
 
 LOCK = "driver.lock"
+UNBORN = frozenset({LOCK, JOURNAL + TEMPORARY})
 
 
 def new_path(runs: Path, name: str) -> Path:
@@ -32,6 +34,8 @@ def create(path: Path, identity: str) -> None:
             raise RunFolderError(f"the run folder {path} cannot be made: {error.strerror}") from error
         return
     if not (path / JOURNAL).exists():
+        if path.is_dir() and {entry.name for entry in path.iterdir()} <= UNBORN:
+            return  # empty, or what a driver leaves that is killed before its search begins
         raise RunFolderError(f"{path} exists and is no run of evonas: name another folder with --run")
     other = History.read(path).header
     if other.config_hash == identity:

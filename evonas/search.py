@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 import yaml
 
@@ -29,7 +28,9 @@ Watch = Callable[[Search, Path], Sequence[Tracker]]
 """Gives the trackers of a search in a run folder, besides the experiment's own."""
 
 
-def run(experiment: Experiment, path: Path | None = None, watch: Watch = lambda search, path: ()) -> tuple[Path, History]:
+def run(
+    experiment: Experiment, path: Path | None = None, watch: Watch = lambda search, path: ()
+) -> tuple[Path, History]:
     """Search, and return the run folder and what happened there.
 
     `path` is the folder to make; None makes a new one under the experiment's `runs`. A run that ends with an error
@@ -71,7 +72,7 @@ def _same_search(path: Path, header: Header, overrides: Sequence[str], *, force:
     """Prepare the search of a header; raise RunFolderError if it is not the same any more."""
     experiment = config.parse(header.config, overrides, origin=str(path))
     if experiment.identity() != header.config_hash:
-        raise RunFolderError(_other_experiment(path, experiment.plain(), header.config))
+        raise RunFolderError(_other_experiment(path, experiment, config.parse(header.config)))
     search = prepare(experiment)
     now = search.header()
     if now.data_fingerprint != header.data_fingerprint:
@@ -86,8 +87,8 @@ def _same_search(path: Path, header: Header, overrides: Sequence[str], *, force:
     ]
     if changed and not force:
         raise RunFolderError(
-            f"{path} was run with other versions ({', '.join(changed)}): install those, or resume with --force and accept "
-            f"that results may differ"
+            f"{path} was run with other versions ({', '.join(changed)}): install those, or resume with --force and "
+            f"accept that results may differ"
         )
     return replace(search, gates=[Gate(**gate) for gate in header.gates])
 
@@ -170,9 +171,10 @@ def _evaluated_nothing(path: Path) -> bool:
         return True
 
 
-def _other_experiment(path: Path, now: Mapping[str, Any], before: Mapping[str, Any]) -> str:
-    changed = [key for key in before if key not in CHANGEABLE and before[key] != now.get(key)]
+def _other_experiment(path: Path, now: Experiment, before: Experiment) -> str:
+    was, is_ = before.decisive(), now.decisive()
+    changed = [key for key in was if was[key] != is_.get(key)]
     return (
         f"{path} belongs to another experiment: {', '.join(changed) or 'its config'} would change, and only "
-        f"{', '.join(sorted(CHANGEABLE))} may: start a new run with 'evonas run'"
+        f"{', '.join(sorted(CHANGEABLE))} may (of pool, all but the threads): start a new run with 'evonas run'"
     )

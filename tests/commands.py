@@ -52,5 +52,5 @@ def evonas(*words: object, cwd: Path, timeout: float = 120) -> subprocess.Comple
 def start(*words: object, cwd: Path) -> subprocess.Popen[str]:
     """Start `evonas` and return at once; its output goes to a file in `cwd`."""
     command = [str(EVONAS), *map(str, words)]
-    log = (cwd / "output.log").open("a")
-    return subprocess.Popen(command, cwd=cwd, env=environment(), stdout=log, stderr=log, text=True)
+    with (cwd / "output.log").open("a") as log:
+        return subprocess.Popen(command, cwd=cwd, env=environment(), stdout=log, stderr=log, text=True)

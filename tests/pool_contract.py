@@ -118,7 +118,7 @@ class PoolContract:
         started = time.monotonic()
         pool.close()
         pool.close()
-        assert time.monotonic() - started < 5
+        assert time.monotonic() - started < 10
 
 
 class AsynchronousPoolContract(PoolContract):
@@ -129,7 +129,7 @@ class AsynchronousPoolContract(PoolContract):
         for timeout in (0.0, 0.5):
             started = time.monotonic()
             assert pool.next_outcomes(timeout=timeout) == []
-            assert timeout <= time.monotonic() - started < timeout + 0.5
+            assert timeout <= time.monotonic() - started < timeout + 2
         (tmp_path / "release").touch()
         assert len(pool.next_outcomes(timeout=30)) == 1
 

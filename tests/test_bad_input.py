@@ -12,7 +12,10 @@ from commands import evonas, write_experiment
 from evonas.cli import main
 
 RAY = "evonas.workers.ray_pool:RayPool"
-TRAINED = {"space": {"use": "evonas.spaces.cell201:Cell201", "stem_channels": 4}, "evaluator": "evonas.workers.trained:Trained"}
+TRAINED = {
+    "space": {"use": "evonas.spaces.cell201:Cell201", "stem_channels": 4},
+    "evaluator": "evonas.workers.trained:Trained",
+}
 
 MISTAKES: dict[str, tuple[dict[str, Any], list[str]]] = {
     "misspelt key": ({"stratgy": {}}, ["stratgy", "did you mean 'strategy'"]),
@@ -21,14 +24,23 @@ MISTAKES: dict[str, tuple[dict[str, Any], list[str]]] = {
     "wrong type": ({"strategy": {"population": "many"}}, ["strategy", "population", "integer", "'many'"]),
     "out of range": ({"evaluations": 0}, ["evaluations", "greater than or equal to 1", "0"]),
     "option out of range": ({"strategy": {"population": 1}}, ["population", "at least 2", "1"]),
-    "class that does not exist": ({"strategy": "evonas.strategies.pymoo_nsga2:NSGA3"}, ["NSGA3", "did you mean 'NSGA2'"]),
+    "class that does not exist": (
+        {"strategy": "evonas.strategies.pymoo_nsga2:NSGA3"},
+        ["NSGA3", "did you mean 'NSGA2'"],
+    ),
     "module that does not exist": ({"space": "evonas.spaces.cell2001:Cell201"}, ["cell2001", "did you mean 'cell201'"]),
     "class of the wrong kind": ({"space": "synthetic:FormulaEvaluator"}, ["FormulaEvaluator"]),
-    "objective that is not measured": ({"objectives": ["valid_eror", "params"]}, ["valid_eror", "did you mean 'valid_error'"]),
+    "objective that is not measured": (
+        {"objectives": ["valid_eror", "params"]},
+        ["valid_eror", "did you mean 'valid_error'"],
+    ),
     "objective on the test split": ({"objectives": ["test_error", "params"]}, ["test_error", "valid_error"]),
     "objective given twice": ({"objectives": ["params", "params"]}, ["params", "twice"]),
     "gate on what is no cost": ({"gates": [{"metric": "valid_error", "at_most": 0.1}]}, ["valid_error", "static cost"]),
-    "gate that nothing passes": ({"gates": [{"metric": "params", "at_most": 3}]}, ["params <= 3", "0.0%", "72", "quantile"]),
+    "gate that nothing passes": (
+        {"gates": [{"metric": "params", "at_most": 3}]},
+        ["params <= 3", "0.0%", "72", "quantile"],
+    ),
     "gate without a bound": ({"gates": [{"metric": "params"}]}, ["gates.0", "at_most"]),
     "empty data set": ({**TRAINED, "data": "bad_data:empty"}, ["empty"]),
     "labels out of range": ({**TRAINED, "data": "bad_data:labels_out_of_range"}, ["12", "label"]),

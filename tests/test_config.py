@@ -164,6 +164,12 @@ def test_a_mistake_is_told_with_key_rule_value_and_the_nearest(changes: dict[str
     assert max(map(len, str(refused.value).splitlines())) < 300
 
 
+@pytest.mark.parametrize("bound", [{"quantile": 2}, float("nan"), "low", [1]])
+def test_a_wrong_bound_is_one_mistake(bound: object) -> None:
+    with pytest.raises(ConfigError, match=r"^experiment: gates\.0\.at_most[^\n]*$"):
+        parsed(gates=[{"metric": "params", "at_most": bound}])
+
+
 def test_all_mistakes_are_told_at_once() -> None:
     with pytest.raises(ConfigError) as refused:
         parsed(evaluations=0, stratgy={}, gates=[{"metric": "params", "at_most": "x"}])

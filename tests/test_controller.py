@@ -129,7 +129,8 @@ def facts(folder: Path) -> Facts:
 def finished(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, bytes, Facts]:
     """A strategy, the journal of its uninterrupted search, and the facts of that."""
     folder = tmp_path_factory.mktemp("uninterrupted")
-    search(folder, strategy=request.param)
+    history = search(folder, strategy=request.param)
+    assert min(history.turned_away[gate.name] for gate in GATES) > 0, "the gates have had work"
     return request.param, (folder / JOURNAL).read_bytes(), facts(folder)
 
 

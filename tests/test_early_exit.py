@@ -21,6 +21,7 @@ from evonas.early_exit import (
 from evonas.errors import GateError
 from evonas.history import History
 from evonas.journal import Asked, Finished
+from evonas.space import Genome, Metrics
 
 SPACE = ToySpace()
 COSTS = sample_costs(SPACE, seed=0)
@@ -69,7 +70,7 @@ def test_initial_gates_let_offspring_pass() -> None:
 
 def test_without_gates_everything_passes_and_no_costs_are_computed() -> None:
     class Costless(ToySpace):
-        def costs(self, genome: tuple[int, ...]) -> dict[str, float]:
+        def costs(self, genome: Genome) -> Metrics:
             raise AssertionError("costs are not needed")
 
     assert EarlyExit(Costless(), ()).admit(LARGE)
@@ -85,6 +86,12 @@ def test_a_quantile_lets_its_share_of_the_space_through(share: float) -> None:
 
 
 def test_sampled_costs_are_of_canonical_genomes_and_of_the_seed() -> None:
+    class CanonicalOnly(ToySpace):
+        def costs(self, genome: Genome) -> Metrics:
+            assert genome == self.canonical(genome)
+            return super().costs(genome)
+
+    assert sample_costs(CanonicalOnly(), 0) == COSTS
     assert len(COSTS) == 2000
     assert sample_costs(SPACE, 0, size=50) == COSTS[:50] != sample_costs(SPACE, 1, size=50)
 

@@ -12,6 +12,7 @@ from pool_evaluators import ActionRecipe, candidates
 
 from evonas.errors import ConfigError
 from evonas.pool import EvaluatorRecipe, WorkerPool
+from evonas.workers import devices, worker_actor
 from evonas.workers.local_pool import LocalPool
 
 
@@ -29,6 +30,10 @@ def test_threads_and_device_hold_inside_evaluations_only(tmp_path: Path) -> None
     assert torch.get_num_threads() == 2
     assert dict(os.environ) == variables
     torch.set_num_threads(threads)
+
+
+def test_workers_are_told_their_device_where_evaluators_look_for_it() -> None:
+    assert worker_actor.DEVICE_VARIABLE == devices.DEVICE_VARIABLE
 
 
 def test_no_threads_are_refused(tmp_path: Path) -> None:

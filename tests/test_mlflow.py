@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import logging
 import os
 import signal
 import socket
@@ -22,19 +20,18 @@ import pytest
 import synthetic
 from mlflow import MlflowClient
 from mlflow.entities import Run
-from tracker_contract import TrackerContract, begin, new_run, play, seconds
+from tracker_contract import TrackerContract, new_run, play, seconds
 
 from evonas.component import Component
 from evonas.errors import JournalError, TrackingError
 from evonas.evaluation import Candidate, Evaluation, Failure, FailureKind, Source
-from evonas.history import JOURNAL, History
-from evonas.journal import Closed, Event, Header
+from evonas.history import History
+from evonas.journal import Event
 from evonas.space import Genome, SearchSpace
 from evonas.tracking import mlflow_records as records
-from evonas.tracking.mlflow import MLflow, ui_command
+from evonas.tracking.mlflow import MLflow
 from evonas.tracking.mlflow_links import Place
-from evonas.tracking.mlflow_runs import SearchRuns
-from evonas.tracking.mlflow_store import Store, ui_environment
+from evonas.tracking.mlflow_store import Store, ui_command, ui_environment
 
 ARTIFACTS = {"front.html", "front.png", "progress.html", "front.json", "evaluations.json", "journal.jsonl"}
 SPACE = synthetic.IntegerSpace()
@@ -164,25 +161,23 @@ def test_search_says_what_it_is(root: Path) -> None:
     assert parent.info.end_time - parent.info.start_time == history.elapsed * 1000
 
 
-def test_search_resumed_after_its_thread_died_is_completed(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    run, calls = new_run(root, "killed"), []
-    log = SearchRuns._log
-
-    def die(self: SearchRuns, *given: Any) -> None:
-        calls.append(given)
-        if len(calls) == 9:
-            raise SystemExit  # ends the thread at once, between the creation of a run and its completion
-        log(self, *given)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(SearchRuns, "_log", die)
-        tracker = MLflow(run, SPACE)
-        _, history = play(tracker, run, search("killed", closed=False)[:20])
-        wait_until(lambda: len(calls) == 9)
-        tracker.closed(history)
-        assert tracker.unsent > 0
-    half = Kept.of(run)
-    assert sorted(child.info.status for child in half.children.values())[-1] == "RUNNING"
+def test_search_killed_between_two_calls_is_completed_when_it_is_resumed(root: Path) -> None:
+    run = new_run(root, "killed")
+    done = in_a_process(
+        "import os, signal\n"
+        "from evonas.tracking.mlflow_runs import SearchRuns\n"
+        "calls, log = [], SearchRuns._log\n"
+        "def die(*given):\n"
+        "    calls.append(given)\n"
+        "    log(*given) if len(calls) < 9 else os.kill(os.getpid(), signal.SIGKILL)\n"
+        "SearchRuns._log = die\n"
+        "tracker = MLflow(run, SPACE)\n"
+        "_, history = play(tracker, run, search('killed', closed=False)[:20])\n"
+        "tracker.closed(history)\n",
+        run,
+    )
+    assert done.returncode == -signal.SIGKILL
+    assert [child.info.status for child in Kept.of(run).children.values()].count("RUNNING") == 1
     assert run_search(run, search("killed")).unsent == 0
     assert_complete(run)
 
@@ -232,10 +227,8 @@ def test_refused_candidate_is_left_out_and_told_once(root: Path, caplog: pytest.
     _, history = play(tracker, run, events)
     tracker.closed(history)
     assert tracker.unsent == 0
-    assert [r.getMessage() for r in caplog.records if r.name == "evonas"][0].startswith(
-        f"MLflow does not get candidate {refused.id}: "
-    )
-    assert len([r for r in caplog.records if r.name == "evonas"]) == 1
+    (told,) = (record.getMessage() for record in caplog.records if record.name == "evonas")
+    assert told.startswith(f"MLflow does not get candidate {refused.id}: ")
     kept = Kept.of(run)
     assert kept.children.keys() == kept_outcomes(run)
     assert kept.children[refused.id].info.status == "FAILED"
@@ -319,17 +312,7 @@ def test_note_of_a_large_front_stays_within_what_mlflow_keeps(root: Path) -> Non
 
 
 def test_terminal_stays_silent(tmp_path: Path) -> None:
-    script = (
-        "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[1])\n"
-        "from test_mlflow import *\n"
-        "run = new_run(Path(sys.argv[2])); tracker = run_search(run, search('quiet')); assert tracker.unsent == 0\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", script, str(Path(__file__).parent), str(tmp_path)],
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-    )
+    done = in_a_process("assert run_search(run, search('quiet')).unsent == 0", new_run(tmp_path))
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert {path.name for path in tmp_path.iterdir()} == {"run", "mlflow.db", "mlartifacts"}
 
@@ -358,7 +341,7 @@ def test_server_that_turns_us_away_is_named(tmp_path: Path, status: int, way_out
         def do_POST(self) -> None:
             self.send_error(status)
 
-        do_GET = do_POST
+        do_GET = do_POST  # noqa: N815
 
         def log_message(self, format: str, *given: Any) -> None:
             pass
@@ -405,6 +388,7 @@ class Server:
     def up(self) -> None:
         """Start the server unless it runs, and wait until it answers."""
         if self._process is None:
+            (self.root / "mlflow.db").touch()
             command = ui_command(self.root, uri=f"sqlite:///{self.root}/mlflow.db", port=self.port)
             with (self.root / "server.log").open("ab") as log:
                 self._process = subprocess.Popen(
@@ -457,11 +441,9 @@ def test_search_without_its_server_is_sent_when_it_is_up(
     sent = MLflow(run, SPACE, uri=server.uri).sync(lambda done, left: progress.append((done, left)))
     assert sent.runs == len(kept_outcomes(run))
     assert progress[-1][1] == 0
-    kept = assert_complete(run, server.uri)
-    assert (
-        tracker.link()
-        == f"{server.uri}/#/experiments/{kept.parent.info.experiment_id}/runs/{kept.parent.info.run_id}?workflowType=machine_learning"
-    )
+    info = assert_complete(run, server.uri).parent.info
+    page = f"#/experiments/{info.experiment_id}/runs/{info.run_id}?workflowType=machine_learning"
+    assert tracker.link() == f"{server.uri}/{page}"
     assert (tracker.compare_link() or "").startswith(f"{server.uri}/#/compare-runs?")
 
 
@@ -493,6 +475,13 @@ def test_server_that_comes_back_empty_gets_everything_again(server: Server, tmp_
     tracker.closed(history)
     assert tracker.unsent == 0
     assert_complete(run, server.uri)
+
+
+def in_a_process(script: str, run: Path) -> subprocess.CompletedProcess[str]:
+    """Run a script that knows this module's names, and its `run` folder, in a process that may die."""
+    known = f"import sys\nfrom pathlib import Path\nsys.path.insert(0, {str(Path(__file__).parent)!r})\n"
+    known += f"from test_mlflow import *\nrun = Path({str(run)!r})\n"
+    return subprocess.run([sys.executable, "-c", known + script], capture_output=True, text=True, cwd=run)
 
 
 def kept_outcomes(run: Path) -> set[int]:

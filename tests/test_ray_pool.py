@@ -12,7 +12,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +20,15 @@ import psutil
 import pytest
 from pool_contract import AsynchronousPoolContract, run, timeless
 from pool_evaluators import ActionRecipe, DyingRecipe, candidates, processes
+from ray_fixture import ray_cluster as ray_cluster  # a fixture
 
 from evonas.errors import ConfigError, ResourceError
 from evonas.evaluation import Evaluation, Failure, FailureKind, Outcome
 from evonas.pool import EvaluatorRecipe, WorkerPool
+from evonas.workers import ray_cluster as cluster_module
+from evonas.workers import ray_pool
 from evonas.workers.local_pool import LocalPool
-from evonas.workers.ray_cluster import Node, workers_to_start
+from evonas.workers.ray_cluster import Node, Vigil, workers_to_start
 from evonas.workers.ray_pool import RayPool
 
 with_ray = pytest.mark.usefixtures("ray_cluster")
@@ -78,7 +81,7 @@ class TestLostWorkers:
         run(pool, candidates("compute", range(2)))
         started = time.monotonic()
         *others, hanging = outcomes_of(pool, [*candidates("hang"), *candidates("compute", range(2, 6))])
-        assert time.monotonic() - started < 10
+        assert time.monotonic() - started < 20
         assert all(isinstance(outcome, Evaluation) for outcome in others)
         assert isinstance(hanging, Failure)
         assert hanging.kind is FailureKind.TIMEOUT
@@ -139,6 +142,21 @@ class TestWorkers:
 
         pool = RayPool(recipe_of_a_user.Mine(tmp_path), workers=1)
         assert len(outcomes_of(pool, candidates("compute"))) == 1
+
+    def test_a_worker_that_cannot_import_evonas_says_what_is_missing(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (tmp_path / "only_here.py").write_text(
+            "import evonas.workers.worker_actor as there\nclass EvonasWorker(there.EvonasWorker):\n    pass\n"
+        )
+        monkeypatch.syspath_prepend(str(tmp_path))
+        import only_here  # type: ignore[import-not-found]
+
+        monkeypatch.setattr(ray_pool, "EvonasWorker", only_here.EvonasWorker)
+        pool = RayPool(ActionRecipe(tmp_path), workers=1)
+        with pytest.raises(ResourceError, match=r"(?s)evonas.* must be installed.*No module named 'only_here'"):
+            run(pool, candidates("compute"))
+        pool.close()
 
     def test_closing_ends_the_workers_and_leaves_ray_to_who_started_it(self, tmp_path: Path) -> None:
         import ray
@@ -220,44 +238,98 @@ class TestAddress:
             thread.join()
 
 
-def test_a_private_ray_is_on_loopback_leaves_nothing_behind_and_can_be_started_again(tmp_path: Path) -> None:
-    seen = scenario("private", tmp_path)
-    assert all(ipaddress.ip_address(address.removeprefix("::ffff:")).is_loopback for address in seen["listening"])
-    assert seen["processes"] > 4
-    assert seen["left"] == []
-    assert seen["home"] == []
-    assert seen["sigterm_kept"]
-    assert seen["evaluated_again"] == 1
-    assert seen["printed"] == ""
+class TestVigil:
+    """Short patience, real sockets."""
+
+    @pytest.fixture(autouse=True)
+    def _patience(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        for name, seconds in {"WATCH_SECONDS": 0.0, "HEAD_SECONDS": 0.1, "START_SECONDS": 0.1}.items():
+            monkeypatch.setattr(cluster_module, name, seconds)
+
+    def test_a_silent_head_is_borne_for_a_while_only(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            vigil = Vigil(f"127.0.0.1:{server.getsockname()[1]}")
+            assert vigil.complaint(True, lambda: [Node(1, 0)]) is None
+        assert vigil.complaint(True, lambda: [Node(1, 0)]) is None
+        time.sleep(0.15)
+        assert "has not answered" in str(vigil.complaint(True, lambda: [Node(1, 0)]))
+
+    def test_a_cluster_without_workers_is_borne_for_a_while_only(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            vigil = Vigil(f"127.0.0.1:{server.getsockname()[1]}")
+            for working in (False, True, False):
+                assert vigil.complaint(working, lambda: [Node(1, 0)]) is None
+                time.sleep(0.15)
+            assert "no worker has started" in str(vigil.complaint(False, lambda: [Node(1, 0)]))
+
+    def test_a_cluster_without_nodes_is_not_borne(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            vigil = Vigil(f"127.0.0.1:{server.getsockname()[1]}")
+            assert "every node of the Ray cluster is gone" in str(vigil.complaint(False, list))
 
 
-def test_a_cluster_is_joined_by_address_and_a_lost_node_costs_one_retry(tmp_path: Path) -> None:
-    seen = scenario("cluster", tmp_path)
-    assert seen["outcomes"] == ["Evaluation", "Evaluation"]
-    assert seen["attempts"] == 3
-    assert seen["gpu_workers"] == 2
-    assert seen["device"] == [1]
-    assert "'cpus: 2' and 'gpus: 0' do not fit, 0 would; there are nodes of 1 CPUs and 1 GPUs" in seen["refused"]
-    assert seen["closing_seconds"] < 30
+class TestScenarios:
+    """What happens in processes where no Ray is yet: see ray_scenarios.py."""
+
+    def test_a_private_ray_is_on_loopback_leaves_nothing_behind_and_can_be_started_again(
+        self, scenarios: dict[str, Scenario]
+    ) -> None:
+        seen, printed = scenarios["private"].result()
+        assert printed == ""
+        assert all(ipaddress.ip_address(address.removeprefix("::ffff:")).is_loopback for address in seen["listening"])
+        assert seen["processes"] > 4
+        assert seen["left"] == []
+        assert seen["home"] == []
+        assert seen["sigterm_kept"]
+        assert seen["evaluated_again"] == 1
+
+    def test_a_cluster_is_joined_by_address_and_a_lost_node_costs_one_retry(
+        self, scenarios: dict[str, Scenario]
+    ) -> None:
+        seen, _ = scenarios["cluster"].result()
+        assert seen["outcomes"] == ["Evaluation", "Evaluation"]
+        assert seen["attempts"] == 3
+        assert seen["gpu_workers"] == 2
+        assert seen["device"] == [1]
+        assert "'cpus: 2' and 'gpus: 0' do not fit, 0 would; there are nodes of 1 CPUs and 1 GPUs" in seen["refused"]
+        assert seen["closing_seconds"] < 30
 
 
-def scenario(name: str, folder: Path) -> dict[str, Any]:
-    """Run a function of tests/ray_scenarios.py in a process of its own, where no Ray is yet, and return what it saw."""
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("RAY_")}
-    with tempfile.TemporaryDirectory(prefix="ray-", dir="/tmp") as ray_folder:  # short, for the names of sockets
-        environment |= {
+class Scenario:
+    """A function of ray_scenarios.py that runs in a process of its own."""
+
+    def __init__(self, name: str, folder: Path) -> None:
+        self.ray_folder = tempfile.TemporaryDirectory(prefix="ray-", dir="/tmp", ignore_cleanup_errors=True)
+        environment = {key: value for key, value in os.environ.items() if not key.startswith("RAY_")} | {
             "HOME": str(folder),
             "PYTHONPATH": str(Path(__file__).parents[1]),
-            "RAY_TMPDIR": ray_folder,
+            "RAY_TMPDIR": self.ray_folder.name,  # short, for the names of sockets
         }
-        done = subprocess.run(
+        self.process = subprocess.Popen(
             [sys.executable, "-W", "error", Path(__file__).with_name("ray_scenarios.py"), name, folder],
             env=environment,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
-            timeout=120,
-            check=False,
         )
-    assert done.returncode == 0, done.stderr
-    *printed, seen = done.stdout.splitlines()
-    return {"printed": done.stderr + "\n".join(printed), **json.loads(seen)}
+
+    def result(self) -> tuple[dict[str, Any], str]:
+        """Return what the function saw, and what else was printed."""
+        out, err = self.process.communicate(timeout=150)
+        assert self.process.returncode == 0, err
+        *printed, seen = out.splitlines()
+        return json.loads(seen), "\n".join([*printed, err])
+
+    def end(self) -> None:
+        self.process.kill()
+        self.process.communicate()
+        self.ray_folder.cleanup()
+
+
+@pytest.fixture(scope="module")
+def scenarios(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Scenario]]:
+    """All scenarios at once, because most of their time is waiting."""
+    started = {name: Scenario(name, tmp_path_factory.mktemp(name)) for name in ("private", "cluster")}
+    yield started
+    for scenario in started.values():
+        scenario.end()

@@ -60,7 +60,7 @@ def new_run(root: Path, name: str = "run") -> Path:
 
 
 def play(tracker: Tracker, run: Path, events: list[Event], *, pause: float = 0.0) -> tuple[float, History]:
-    """Search as a driver does, without `closed`: begin or resume a journal, append `events` that it lacks, call the hooks.
+    """Search as a driver does, without `closed`: begin or resume a journal with the `events` that it lacks.
 
     Returns the seconds of the slowest hook, and the history.
     """

@@ -88,7 +88,9 @@ class Vigil:
             return None
         self._alone_since = self._alone_since or now
         alone = now - self._alone_since
-        if alone < START_SECONDS and nodes():
+        if not nodes():
+            return ResourceError("every node of the Ray cluster is gone: bring nodes back and resume")
+        if alone < START_SECONDS:
             return None
         return ResourceError(
             f"no worker has started for {alone:.0f} s, with living nodes of {describe(nodes())}: end what else runs "

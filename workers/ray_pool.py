@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from evonas.errors import ComponentError, ConfigError, EvonasError, ResourceError
+from evonas.errors import ConfigError, EvonasError, ResourceError
 from evonas.evaluation import Candidate, Failure, FailureKind, Outcome
 from evonas.pool import EvaluatorRecipe, WorkerPool
 from evonas.workers.environment import environment
@@ -100,7 +100,7 @@ class RayPool(WorkerPool):
 
             self._vigil = Vigil(ray.get_runtime_context().gcs_address)
             self.capacity = workers_to_start(_nodes(), workers, cpus, gpus, grows=not self._connection.private)
-            self._recipe = ray.put(ray.cloudpickle.dumps(recipe))
+            self._recipe: bytes = ray.cloudpickle.dumps(recipe)
             self._threads, self._device = max(1, int(cpus)), "cuda:0" if gpus else "cpu"
             self._actor_class = ray.remote(EvonasWorker).options(
                 num_cpus=cpus, num_gpus=gpus, max_restarts=0, max_task_retries=0
@@ -192,17 +192,18 @@ class RayPool(WorkerPool):
             result: Outcome | EvonasError | None = ray.get(reference)
         except RayTaskError as error:
             self._idle.append(flight.actor)
-            if flight.task is not None:
-                return Failure(
-                    flight.task.candidate, f"the worker cannot return its outcome: {error}", FailureKind.ERROR
-                )
-            self._refusal = ComponentError(f"evonas cannot be imported where a worker runs, install it there: {error}")
-            return None
+            if flight.task is None:
+                self._refusal = _cannot_be_set_up(error)
+                return None
+            return Failure(flight.task.candidate, f"the worker cannot return its outcome: {error}", FailureKind.ERROR)
         except OutOfMemoryError as error:
             return self._lose(
                 flight, FailureKind.OUT_OF_MEMORY, f"Ray killed the worker for its memory: {_detail(error)}"
             )
         except RayError as error:
+            if flight.task is None and "creation task" in str(error):
+                self._refusal = _cannot_be_set_up(error)
+                return None
             return self._lose(flight, FailureKind.CRASH, f"the worker died: {_detail(error)}")
         self._idle.append(flight.actor)
         if isinstance(result, EvonasError):
@@ -339,8 +340,16 @@ def _detail(error: Exception) -> str:
     text = str(error)
     process, address = re.search(r"pid: (\d+)", text), re.search(r"ip: (\S+)", text)
     where = f"process {process[1]}{f' on {address[1]}' if address else ''}: " if process else ""
-    told = text.rpartition("Worker exit detail: ")[2].partition("If the process was killed by the kernel")[0]
+    exit_ = text.rpartition("Worker exit detail: ")[2]
+    told = re.split("If the process was killed by the kernel|Object store memory usage", exit_)[0]
     return where + " ".join(told.split())[:600]
+
+
+def _cannot_be_set_up(error: Exception) -> ResourceError:
+    tail = "\n".join(line for line in str(error).splitlines()[-4:] if line.strip())
+    return ResourceError(
+        f"no worker can be set up; evonas, in this version, must be installed wherever workers run:\n{tail}"
+    )
 
 
 def _require(name: str, value: object, holds: bool, rule: str) -> None:

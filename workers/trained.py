@@ -10,6 +10,7 @@ from evonas.dataset import Dataset
 from evonas.errors import ConfigError
 from evonas.evaluation import Evaluator, Metric, Source
 from evonas.space import Genome, Metrics, SearchSpace
+from evonas.workers.devices import choose_device, memory_errors
 from evonas.workers.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -77,20 +78,19 @@ class Trained(Evaluator):
         self.device = device
         self._resident: tuple[Examples, Examples] | None = None
 
+    @memory_errors()
     def measure(self, genome: Genome, budget: int | None) -> Metrics:
         """Return the metrics of the network trained for `budget` epochs, or for the recipe's.
 
         Raises NotFinite as soon as the loss is not, and MemoryError where a device has too little.
         """
-        from evonas.workers.devices import memory_errors
         from evonas.workers.training import score, seeded, train
 
         recipe = self.recipe if budget is None else replace(self.recipe, epochs=budget)
-        with memory_errors():
-            train_examples, valid_examples = self._examples(genome)
+        train_examples, valid_examples = self._examples(genome)
         seed = self.seed_for(genome)
         started = time.perf_counter()
-        with memory_errors(), seeded(seed, train_examples.device):
+        with seeded(seed, train_examples.device):
             network = self.space.build(genome).to(train_examples.device)
             last = train(network, train_examples, recipe, seed)
             valid = score(network, valid_examples, recipe)
@@ -103,6 +103,7 @@ class Trained(Evaluator):
             "seconds": time.perf_counter() - started,
         }
 
+    @memory_errors()
     def rehearse(self, genome: Genome) -> float:
         """Train a few batches after one to warm up, score one; return the estimated seconds of a full evaluation."""
         from evonas.workers.training import score, seeded, train
@@ -125,7 +126,6 @@ class Trained(Evaluator):
     def _examples(self, genome: Genome) -> tuple[Examples, Examples]:
         """Return train and valid on the device; loaded, and checked against the space, at the first candidate."""
         if self._resident is None:
-            from evonas.workers.devices import choose_device
             from evonas.workers.examples import Examples
 
             device = choose_device(self.device)

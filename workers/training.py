@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from evonas.evaluation import NotFinite
+from evonas.seeds import derive_seed
 from evonas.workers.augmentation import augment
 from evonas.workers.examples import Examples
 from evonas.workers.recipe import Recipe
@@ -69,8 +70,8 @@ def train(
     loss that is NaN or infinite: on a CPU at once, on CUDA within 16 steps.
     """
     started = time.perf_counter()
-    order = torch.Generator().manual_seed(seed)
-    noise = torch.Generator(examples.device).manual_seed(seed)
+    order = torch.Generator().manual_seed(derive_seed(seed, "order"))
+    noise = torch.Generator(examples.device).manual_seed(derive_seed(seed, "augmentation"))
     optimizer = _optimizer(network, recipe)
     dtype = _autocast_dtype(recipe, examples.device)
     scaler = torch.amp.GradScaler(examples.device.type, enabled=dtype == torch.float16)

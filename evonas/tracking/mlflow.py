@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
@@ -16,15 +17,16 @@ from evonas.space import SearchSpace
 from evonas.tracking.base import Tracker
 from evonas.tracking.mlflow_delivery import Children, Delivery
 from evonas.tracking.mlflow_links import Place
-from evonas.tracking.mlflow_store import UI_PORT, Store, reason, ui_command
-
-__all__ = ["MLflow", "Sent", "ui_command"]
+from evonas.tracking.mlflow_store import UI_PORT, Store, reason
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 5.0
 """Seconds between attempts while the server is gone."""
 
 CLOSE_SECONDS = 30.0
 """How long the end of a search waits for a server that answers."""
+
+LAST_ATTEMPTS, HANGING_SECONDS = 3, 3.0
+"""So often a server that fails at once is tried at the end of a search; one that takes longer to fail is given up."""
 
 SYNC_ATTEMPTS = 4
 
@@ -70,6 +72,7 @@ class MLflow(Tracker):
         self._thread: threading.Thread | None = None
         self._news, self._ending = threading.Event(), threading.Event()
         self._deadline = float("inf")
+        self._step_began = 0.0
         self._trouble = ""
 
     def check(self) -> None:
@@ -100,6 +103,9 @@ class MLflow(Tracker):
         self._ending.set()
         self._news.set()
         self._thread.join(CLOSE_SECONDS + LONGEST_PAUSE)
+        if self._delivery and not self._thread.is_alive():
+            with contextlib.suppress(Exception):  # a hook never raises, and this only counts
+                self._delivery.settle()
         self._thread = None
         self.unsent = self._delivery.unsent if self._delivery else len(history.outcomes) + 1
         if self.unsent:
@@ -156,15 +162,18 @@ class MLflow(Tracker):
 
     def _follow(self) -> None:
         """Send what the journal gains until the search ends; whatever goes wrong, try again later."""
-        pause = FIRST_PAUSE
+        pause, last_attempts = FIRST_PAUSE, LAST_ATTEMPTS
         while True:
             ending = self._ending.is_set()
             try:
                 self._catch_up()
             except Exception as error:
                 self._fail(error)
-                if ending:
-                    return
+                if self._ending.is_set():
+                    last_attempts -= 1
+                    if not last_attempts or time.monotonic() - self._step_began > HANGING_SECONDS:
+                        return
+                    continue
                 self._ending.wait(pause)
                 pause = min(2 * pause, LONGEST_PAUSE)
                 continue
@@ -176,14 +185,15 @@ class MLflow(Tracker):
             self._news.clear()
 
     def _catch_up(self) -> None:
+        self._step_began = time.monotonic()
         if self._delivery is None:
             self._delivery = Delivery(self._run_folder, self._space, self._store, self._experiment, self._children)
         more = True
         while more and time.monotonic() < self._deadline:
-            began = time.monotonic()
+            self._step_began = time.monotonic()
             self._delivery.read()
             more = self._delivery.step(ending=self._ending.is_set())
-            self._ending.wait(time.monotonic() - began)  # half of the time at most: the search comes first
+            self._ending.wait(time.monotonic() - self._step_began)  # half of the time at most: the search comes first
 
     def _fail(self, error: Exception) -> None:
         if not self._trouble and not self._ending.is_set():

@@ -106,10 +106,10 @@ class Delivery:
         """How many runs and generations (and the summary) MLflow lacks as far as we know; 0 when it has everything."""
         return 0 if self._ended else len(self._queue) + len(self._history.generations) - self._generations + 1
 
-    def note_place(self) -> None:
-        """Keep a note in the run folder of where the search is to be found, once that is known."""
-        if self._runs.run_id:
-            self._place().write(self._run_folder)
+    def settle(self) -> None:
+        """Take in the rest of the journal, to know what is missing, and note that in the run folder."""
+        self.read()
+        self._note_place()
 
     def _take_in(self, events: list[Event]) -> None:
         for event in events:
@@ -164,7 +164,7 @@ class Delivery:
             self._runs.put_tags({STATE: "running"})
         elif self._runs.tags.get(SENT) == self._stamp():
             self._ended = True
-        self.note_place()
+        self._note_place()
 
     def _plan(self) -> None:
         """Queue the candidates whose runs are wanted and not complete: the front's first when the search ends."""
@@ -252,7 +252,7 @@ class Delivery:
 
     def _mark_ended(self) -> None:
         self._ended = True
-        self.note_place()
+        self._note_place()
 
     def _stamp(self) -> str:
         return f"{self._events} events, children: {self._children}"
@@ -262,6 +262,11 @@ class Delivery:
 
     def _front(self) -> list[str]:
         return [self._uid(member.candidate.id) for member in self._history.front.members]
+
+    def _note_place(self) -> None:
+        """Keep a note in the run folder of where the search is to be found, once that is known."""
+        if self._runs.run_id:
+            self._place().write(self._run_folder)
 
     def _place(self) -> Place:
         children = self._runs.children

@@ -115,12 +115,17 @@ def reason(error: BaseException) -> str:
 def ui_command(root: Path, *, uri: str | None = None, host: str = "127.0.0.1", port: int = UI_PORT) -> list[str]:
     """Return the command that serves the store of the run folders in `root` to a browser.
 
-    Raises TrackingError where a server serves it already.
+    Raises TrackingError where a server serves it already, and where there is none.
     """
     store = Store.of(root, uri)
     store.check_scheme()
     if store.remote:
         raise TrackingError(f"MLflow serves these runs at {store.address} already: open that address in a browser")
+    database = Path(store.uri.removeprefix("sqlite:///"))
+    if store.uri.startswith("sqlite:///") and not database.exists():
+        raise TrackingError(
+            f"no runs were tracked in {database}: start one with 'evonas run EXPERIMENT', or name the folder"
+        )
     options = {
         "--backend-store-uri": store.uri,
         "--default-artifact-root": str(store.artifacts),
