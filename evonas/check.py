@@ -22,7 +22,7 @@ def report(experiment: Experiment) -> Iterator[str]:
     yield f"space: {experiment.space.use}, {len(search.space.genes)} genes, {search.space.size():,} genomes"
     for metric in search.sampled[0]:
         low, middle, high = np.quantile([cost[metric] for cost in search.sampled], [0, 0.5, 1])
-        yield f"  {metric}: {low:,.0f} to {high:,.0f}, median {middle:,.0f} (of {len(search.sampled):,} uniform networks)"
+        yield f"  {metric}: {low:,.0f} to {high:,.0f}, median {middle:,.0f} ({len(search.sampled):,} uniform networks)"
     for row in acceptance(search.gates, search.sampled):
         yield f"gate: {row.gate.name} lets {row.share:.1%} through"
     if len(search.gates) > 1:

@@ -151,7 +151,7 @@ def list_(
 
 @app.command()
 def check(file: File, overrides: Overrides = None) -> None:
-    """Validate an experiment without running it: space, data, gates, one batch of training, and what a run will cost."""
+    """Validate an experiment without running it: space, data, gates, a batch of training, and what a run will cost."""
     from rich.console import Console
 
     from evonas import config
@@ -190,7 +190,9 @@ def sync(run: Run = None, overrides: Overrides = None) -> None:
     if experiment.tracking is None:
         raise ConfigError(f"{path} was run without tracking: name a server with tracking.uri=...")
     tracker = experiment.tracking.build({"run_folder": path.absolute(), "space": experiment.space.build()})
-    typer.echo(tracker.sync())
+    with run_folder.locked(path):
+        typer.echo(tracker.sync())
+    typer.echo(tracker.link())
 
 
 def _watch(search: Search, path: Path) -> Sequence[Tracker]:
@@ -223,8 +225,18 @@ def _resumable(path: Path) -> Iterator[None]:
 
 
 def _print_end(path: Path, history: History) -> None:
+    from evonas.component import Component
+
     _print_front(path, history)
-    typer.echo(f"\n  evonas front {path}    prints this again\n  evonas ui    shows it in the browser")
+    typer.echo(f"\n  evonas front {path}\n      prints this again")
+    if (tracking := history.header.config["tracking"]) is None:
+        return
+    options = dict(tracking)
+    tracker = Component(options.pop("use"), options).build({"run_folder": path.absolute(), "space": _space(history)})
+    if link := tracker.link():
+        typer.echo(
+            f"  {link}\n      is its page in MLflow; 'evonas ui {path.parent}' serves what is kept on this machine"
+        )
 
 
 def _print_front(path: Path, history: History) -> None:

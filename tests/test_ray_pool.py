@@ -179,7 +179,7 @@ class TestRequests:
 
     @with_ray
     def test_a_gpu_that_is_not_there_is_refused_and_not_awaited(self, tmp_path: Path) -> None:
-        with pytest.raises(ResourceError, match=r"'gpus: 1' do not fit, 0 would; there are nodes of 4 CPUs and 0 GPUs"):
+        with pytest.raises(ResourceError, match=r"'gpus: 1' do not fit, 0 would; nodes: 1 of 4 CPUs and 0 GPUs"):
             RayPool(ActionRecipe(tmp_path), workers=1, gpus=1)
 
     @with_ray
@@ -194,7 +194,7 @@ class TestRequests:
         assert workers_to_start(nodes, 64, cpus=1, gpus=1, grows=True) == 64
         with pytest.raises(ResourceError, match="64 worker"):
             workers_to_start(nodes, 64, cpus=1, gpus=1, grows=False)
-        with pytest.raises(ResourceError, match=r"4 CPUs and 0 GPUs; 1 CPUs and 2 GPUs"):
+        with pytest.raises(ResourceError, match=r"nodes: 1 of 1 CPUs and 2 GPUs, 1 of 4 CPUs and 0 GPUs"):
             workers_to_start(nodes, None, cpus=2, gpus=1, grows=True)
 
 
@@ -291,7 +291,7 @@ class TestScenarios:
         assert seen["attempts"] == 3
         assert seen["gpu_workers"] == 2
         assert seen["device"] == [1]
-        assert "'cpus: 2' and 'gpus: 0' do not fit, 0 would; there are nodes of 1 CPUs and 1 GPUs" in seen["refused"]
+        assert "'cpus: 2' and 'gpus: 0' do not fit, 0 would; nodes: 1 of 1 CPUs and 1 GPUs" in seen["refused"]
         assert seen["closing_seconds"] < 30
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from toy import header
 
-from evonas import run_folder
+from evonas import journal, run_folder
 from evonas.errors import RunFolderError
 from evonas.history import JOURNAL
 from evonas.journal import Journal
@@ -44,11 +44,21 @@ def test_what_is_there_already_is_refused_and_said(tmp_path: Path) -> None:
     with pytest.raises(RunFolderError, match=r"another experiment \('toy', abc; this one is xyz\): name another"):
         run_folder.create(run, "xyz")
     (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "beach.png").touch()
     with pytest.raises(RunFolderError, match="photos exists and is no run of evonas"):
         run_folder.create(tmp_path / "photos", "abc")
     (tmp_path / "file").touch()
     with pytest.raises(RunFolderError, match="cannot be made: Not a directory"):
         run_folder.create(tmp_path / "file" / "run", "abc")
+
+
+def test_a_driver_killed_before_its_search_began_leaves_a_folder_to_use(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "driver.lock").touch()
+    (tmp_path / "run" / "journal.jsonl.new").write_text('{"event":"hea')
+    run_folder.create(tmp_path / "run", "abc")
+    Journal.create(tmp_path / "run" / JOURNAL, header()).close()
+    assert len(list(journal.read(tmp_path / "run" / JOURNAL))) == 1
 
 
 def test_the_newest_run_is_meant_when_none_is_named(tmp_path: Path) -> None:

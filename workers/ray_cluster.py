@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import secrets
 import socket
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +23,7 @@ START_SECONDS = 120.0
 """How long the pool is content without any worker."""
 _HTTP2_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\x00\x00\x00\x04\x00\x00\x00\x00\x00"
 _SETTINGS_FRAME = 4
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +32,6 @@ class Node:
 
     cpus: float
     gpus: float
-
-    def __str__(self) -> str:
-        return f"{self.cpus:g} CPUs and {self.gpus:g} GPUs"
 
     def fits(self, cpus: float, gpus: float) -> int:
         """Return how many workers of so many CPUs and GPUs the node can hold."""
@@ -47,15 +47,18 @@ def workers_to_start(nodes: Sequence[Node], wanted: int | None, cpus: float, gpu
     fit = sum(node.fits(cpus, gpus) for node in nodes)
     if fit == 0 or (wanted is not None and fit < wanted and not grows):
         raise ResourceError(
-            f"{wanted or 1} worker(s) of 'cpus: {cpus:g}' and 'gpus: {gpus:g}' do not fit, {fit} would; there are "
-            f"nodes of {describe(nodes)}; ask for less with 'workers', 'cpus' or 'gpus', or set another 'address'"
+            f"{wanted or 1} worker(s) of 'cpus: {cpus:g}' and 'gpus: {gpus:g}' do not fit, {fit} would; nodes: "
+            f"{describe(nodes)}; ask for less with 'workers', 'cpus' or 'gpus', or set another 'address'"
         )
+    if wanted is not None and fit < wanted:
+        _log.warning("%d of %d workers fit now, and the others start when nodes join: %s", fit, wanted, describe(nodes))
     return wanted or fit
 
 
 def describe(nodes: Sequence[Node]) -> str:
-    """Return the resources of the nodes in words."""
-    return "; ".join(map(str, nodes)) or "none"
+    """Return the nodes in words, the largest first."""
+    counts = sorted(Counter(nodes).items(), key=lambda item: (item[0].gpus, item[0].cpus), reverse=True)
+    return ", ".join(f"{count} of {node.cpus:g} CPUs and {node.gpus:g} GPUs" for node, count in counts) or "none"
 
 
 class Vigil:
@@ -93,8 +96,8 @@ class Vigil:
         if alone < START_SECONDS:
             return None
         return ResourceError(
-            f"no worker has started for {alone:.0f} s, with living nodes of {describe(nodes())}: end what else runs "
-            f"there, ask for less with 'cpus' and 'gpus', or bring nodes back; then resume"
+            f"no worker has started for {alone:.0f} s; nodes: {describe(nodes())}; end what else runs there, "
+            f"ask for less with 'cpus' and 'gpus', or bring nodes back; then resume"
         )
 
 

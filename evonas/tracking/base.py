@@ -21,5 +21,9 @@ class Tracker:
     def generation(self, history: History, generation: Generation) -> None:
         """All candidates of a generation have their outcomes."""
 
+    def link(self) -> str | None:
+        """Return the web address at which a person sees the search, if there is one."""
+        return None
+
     def closed(self, history: History) -> None:
         """The search ended or was interrupted; returns within seconds."""
