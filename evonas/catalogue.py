@@ -5,12 +5,13 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
-import typing
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from rich.console import Group
 from rich.table import Table
+from rich.text import Text
 
 import evonas
 from evonas.component import Component
@@ -60,27 +61,36 @@ def entries() -> list[Entry]:
 
 def overview() -> Table:
     """Return a table of what ships."""
-    table = Table("key", "use", "what it is", title="evonas list NAME shows the options", title_justify="left")
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("key", "use", ""):
+        table.add_column(column, no_wrap=column == "use", overflow="ignore" if column == "use" else "fold")
     key = ""
     for entry in entries():
         if key and entry.key != key:
-            table.add_section()
+            table.add_row()
         table.add_row("" if entry.key == key else entry.key, entry.component.use, entry.summary)
         key = entry.key
+    table.caption, table.caption_justify = "'evonas list NAME' shows the options of one of them", "left"
     return table
 
 
-def explain(name: str) -> Table:
-    """Return a table of the options of a component, given by its name or its import path."""
+def explain(name: str) -> Group:
+    """Return what a component is, given by its name or its import path, and a table of its options."""
     component = Component(name) if ":" in name else _named(name)
-    function = component.load()
-    hints = typing.get_type_hints(function.__init__ if inspect.isclass(function) else function)
-    table = Table("option", "type", "default", title=f"use: {component.use}", title_justify="left")
+    return Group(
+        Text(f"use: {component.use}\n", style="bold"), inspect.getdoc(component.load()) or "", "", options(component)
+    )
+
+
+def options(component: Component) -> Table:
+    """Return a table of a component's options, their types and defaults."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("option", "type", "default"):
+        table.add_column(column)
     for option, parameter in component.parameters().items():
         required = parameter.default is inspect.Parameter.empty
-        table.add_row(option, _type_name(hints.get(option, Any)), "needed" if required else repr(parameter.default))
-    table.caption = inspect.getdoc(function) or ""
-    table.caption_justify = "left"
+        hint = inspect.formatannotation(parameter.annotation).strip("'")
+        table.add_row(option, Text(hint), "needed" if required else Text(repr(parameter.default)))
     return table
 
 
@@ -108,7 +118,3 @@ def _key(value: object) -> str | None:
 
 def _exported(module: Any, name: str) -> bool:
     return name in getattr(module, "__all__", ())
-
-
-def _type_name(hint: Any) -> str:
-    return hint.__name__ if inspect.isclass(hint) and not typing.get_args(hint) else str(hint).replace("typing.", "")

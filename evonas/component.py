@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from evonas.errors import ComponentError, nearest
+from evonas.errors import ComponentError, ConfigError, nearest
 
 SUPPLIED = frozenset({"space", "data", "goals", "admit", "seed", "recipe", "run_folder"})
 """Parameter names that evonas fills in; every other parameter of a component's constructor is an option."""
@@ -63,7 +63,10 @@ class Component:
             signature.bind(**given, **self.options)
         except TypeError as error:
             raise ComponentError(f"'use: {self.use}' refuses its options: {error}") from error
-        return self.load()(**given, **self.options)
+        try:
+            return self.load()(**given, **self.options)
+        except ConfigError as error:
+            raise type(error)(f"{self.use.partition(':')[2]}: {error}") from error
 
     def _signature(self) -> inspect.Signature:
         loaded = self.load()

@@ -61,3 +61,9 @@ def nearest(word: str, known: Iterable[str]) -> str:
     if close:
         return f"; did you mean '{close[0]}'?"
     return f"; known: {', '.join(names)}" if names else ""
+
+
+def require(name: str, value: object, holds: bool, rule: str) -> None:
+    """Raise ConfigError unless the rule holds: "'workers' must be 1 or more, and is 0"."""
+    if not holds:
+        raise ConfigError(f"'{name}' must be {rule}, and is {value}")

@@ -32,7 +32,7 @@ class WorkerPool(ABC):
 
     @abstractmethod
     def next_outcomes(self, timeout: float | None = None) -> list[Outcome]:
-        """Wait for at least one outcome and return all that are there; [] after `timeout` seconds or if none is held."""
+        """Wait for at least one outcome, return all that are there; [] after `timeout` seconds or if none is held."""
 
     @abstractmethod
     def close(self) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from evonas.workers.ray_pool import connect
+from evonas.workers.ray_session import connect
 
 
 @pytest.fixture(scope="session")

@@ -23,7 +23,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], list[str]]] = {
     "unknown key of a gate": ({"gates": [{"metric": "params", "at_mots": 9}]}, ["gates.0.at_mots", "'at_most'"]),
     "wrong type": ({"strategy": {"population": "many"}}, ["strategy", "population", "integer", "'many'"]),
     "out of range": ({"evaluations": 0}, ["evaluations", "greater than or equal to 1", "0"]),
-    "option out of range": ({"strategy": {"population": 1}}, ["population", "at least 2", "1"]),
+    "option out of range": ({"strategy": {"population": 1}}, ["NSGA2: 'population'", "at least 2", "1"]),
     "class that does not exist": (
         {"strategy": "evonas.strategies.pymoo_nsga2:NSGA3"},
         ["NSGA3", "did you mean 'NSGA2'"],

@@ -189,10 +189,13 @@ def test_more_hypervolume_than_random_search() -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"population": 1}, "population must be at least 2, not 1"),
-        ({"offspring": 0}, "offspring must be at least 1, not 0"),
-        ({"mutation": 1.5}, "mutation is a probability between 0 and 1, not 1.5"),
-        ({"crossover_probability": -0.1}, "crossover_probability is a probability between 0 and 1, not -0.1"),
+        ({"population": 1}, "'population' must be at least 2, and is 1"),
+        ({"offspring": 0}, "'offspring' must be at least 1, and is 0"),
+        ({"mutation": 1.5}, "'mutation' must be a probability, between 0 and 1, and is 1.5"),
+        (
+            {"crossover_probability": -0.1},
+            "'crossover_probability' must be a probability, between 0 and 1, and is -0.1",
+        ),
     ],
 )
 def test_options_out_of_range_are_refused(options: dict[str, float], said: str) -> None:

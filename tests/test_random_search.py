@@ -39,5 +39,5 @@ class TestRandomSearch(StrategyContract):
 
 
 def test_block_below_one_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"strategy\.block must be at least 1, not 0"):
+    with pytest.raises(ConfigError, match="'block' must be at least 1, and is 0"):
         RandomSearch(ToySpace(), toy_goals(), EarlyExit(ToySpace(), ()).admit, 0, block=0)

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Literal
 
-from evonas.errors import ConfigError
+from evonas.errors import require
 from evonas.evaluation import Candidate, Evaluator, Outcome, evaluate
 from evonas.pool import EvaluatorRecipe, WorkerPool
 from evonas.workers.worker_actor import build_evaluator, worker_environment
@@ -23,8 +23,7 @@ class LocalPool(WorkerPool):
     capacity = 1
 
     def __init__(self, recipe: EvaluatorRecipe, *, threads: int = 1, device: Literal["cpu", "cuda:0"] = "cpu") -> None:
-        if threads < 1:
-            raise ConfigError(f"'threads' must be 1 or more, and is {threads}")
+        require("threads", threads, threads >= 1, "1 or more")
         self._recipe = recipe
         self._threads = threads
         self._device = device

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from evonas.errors import ConfigError
+from evonas.errors import ConfigError, require
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,17 +34,17 @@ class Recipe:
     mixed_precision: bool | Literal["auto"] = "auto"
 
     def __post_init__(self) -> None:
-        _require("epochs", self.epochs, self.epochs >= 1, "1 or more")
-        _require("batch_size", self.batch_size, self.batch_size >= 2, "2 or more (batch norm needs two examples)")
-        _require("learning_rate", self.learning_rate, 0 < self.learning_rate < math.inf, "above 0")
-        _require("momentum", self.momentum, 0 <= self.momentum < 1, "0 or more, below 1")
-        _require("weight_decay", self.weight_decay, 0 <= self.weight_decay < math.inf, "0 or more")
-        _require("warmup_epochs", self.warmup_epochs, 0 <= self.warmup_epochs < math.inf, "0 or more")
-        _require("label_smoothing", self.label_smoothing, 0 <= self.label_smoothing < 1, "0 or more, below 1")
+        require("epochs", self.epochs, self.epochs >= 1, "1 or more")
+        require("batch_size", self.batch_size, self.batch_size >= 2, "2 or more (batch norm needs two examples)")
+        require("learning_rate", self.learning_rate, 0 < self.learning_rate < math.inf, "above 0")
+        require("momentum", self.momentum, 0 <= self.momentum < 1, "0 or more, below 1")
+        require("weight_decay", self.weight_decay, 0 <= self.weight_decay < math.inf, "0 or more")
+        require("warmup_epochs", self.warmup_epochs, 0 <= self.warmup_epochs < math.inf, "0 or more")
+        require("label_smoothing", self.label_smoothing, 0 <= self.label_smoothing < 1, "0 or more, below 1")
         if self.gradient_clip is not None:
-            _require("gradient_clip", self.gradient_clip, self.gradient_clip > 0, "above 0, or null for none")
-        _require("shift", self.shift, self.shift >= 0, "0 or more pixels")
-        _require("cutout", self.cutout, self.cutout >= 0, "0 or more pixels")
+            require("gradient_clip", self.gradient_clip, self.gradient_clip > 0, "above 0, or null for none")
+        require("shift", self.shift, self.shift >= 0, "0 or more pixels")
+        require("cutout", self.cutout, self.cutout >= 0, "0 or more pixels")
 
     @property
     def augments(self) -> bool:
@@ -60,8 +60,8 @@ class Recipe:
                 f"flip, shift and cutout are for images, and inputs have the shape {shape}: leave them out"
             )
         side = min(shape[1:])
-        _require("shift", self.shift, self.shift < side, f"smaller than the images, {side} pixels")
-        _require("cutout", self.cutout, self.cutout <= side, f"at most the images' size, {side} pixels")
+        require("shift", self.shift, self.shift < side, f"smaller than the images, {side} pixels")
+        require("cutout", self.cutout, self.cutout <= side, f"at most the images' size, {side} pixels")
 
     def learning_rate_at(self, epoch: float) -> float:
         """Return the learning rate after `epoch` epochs, which may be a fraction (cosine: Loshchilov and Hutter 2017).
@@ -72,8 +72,3 @@ class Recipe:
         if epoch < warmup:
             return self.learning_rate * epoch / warmup
         return self.learning_rate * 0.5 * (1 + math.cos(math.pi * (epoch - warmup) / (self.epochs - warmup)))
-
-
-def _require(name: str, value: object, holds: bool, rule: str) -> None:
-    if not holds:
-        raise ConfigError(f"'{name}' must be {rule}, and is {value}")

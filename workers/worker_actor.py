@@ -11,10 +11,10 @@ from contextlib import contextmanager
 from evonas.errors import ComponentError, EvonasError
 from evonas.evaluation import Candidate, Evaluator, Outcome, evaluate
 from evonas.pool import EvaluatorRecipe
+from evonas.workers.devices import DEVICE_VARIABLE
 from evonas.workers.environment import environment
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-DEVICE_VARIABLE = "EVONAS_DEVICE"  # as in workers/devices.py, which cannot be imported without torch
 
 
 class EvonasWorker:

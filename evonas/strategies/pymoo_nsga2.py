@@ -15,7 +15,7 @@ from pymoo.operators.crossover.ux import UniformCrossover
 from pymoo.operators.selection.tournament import TournamentSelection
 from pymoo.operators.survival.rank_and_crowding import RankAndCrowding
 
-from evonas.errors import ConfigError
+from evonas.errors import ConfigError, require
 from evonas.evaluation import Candidate, Evaluation, Outcome
 from evonas.goals import Goals
 from evonas.seeds import generator
@@ -169,15 +169,12 @@ def _crossover(kind: Crossover, probability: float, genes: int) -> UniformCrosso
         return UniformCrossover(prob=probability)
     points = {"one_point": 1, "two_point": 2}[kind]
     if genes <= points:
-        raise ConfigError(f"strategy.crossover: {kind} needs more than {points} genes, and the space has {genes}")
+        raise ConfigError(f"crossover: {kind} needs more than {points} genes, and the space has {genes}")
     return PointCrossover(n_points=points, prob=probability)
 
 
 def _check_options(population: int, offspring: int, crossover_probability: float, mutation: float) -> None:
-    if population < 2:
-        raise ConfigError(f"strategy.population must be at least 2, not {population}")
-    if offspring < 1:
-        raise ConfigError(f"strategy.offspring must be at least 1, not {offspring}")
+    require("population", population, population >= 2, "at least 2")
+    require("offspring", offspring, offspring >= 1, "at least 1")
     for name, value in (("crossover_probability", crossover_probability), ("mutation", mutation)):
-        if not 0 <= value <= 1:
-            raise ConfigError(f"strategy.{name} is a probability between 0 and 1, not {value}")
+        require(name, value, 0 <= value <= 1, "a probability, between 0 and 1")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from evonas.errors import ConfigError
+from evonas.errors import require
 from evonas.evaluation import Candidate, Outcome
 from evonas.goals import Goals
 from evonas.space import SearchSpace
@@ -17,8 +17,7 @@ class RandomSearch(Strategy):
 
     def __init__(self, space: SearchSpace, goals: Goals, admit: Admit, seed: int, *, block: int = 20) -> None:
         super().__init__(space, goals, admit, seed)
-        if block < 1:
-            raise ConfigError(f"strategy.block must be at least 1, not {block}")
+        require("block", block, block >= 1, "at least 1")
         self.block = block
 
     def ask(self, limit: int) -> list[Candidate]:
