@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,7 +18,6 @@ from evonas.errors import EvonasError
 if TYPE_CHECKING:
     from evonas.compose import Search
     from evonas.history import History
-    from evonas.space import SearchSpace
     from evonas.tracking.base import Tracker
 
 INTERRUPTED = 130
@@ -27,19 +27,16 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="An experiment, e.g. experiments/quickstart.yaml.")]
 Overrides = Annotated[
     list[str] | None,
-    typer.Argument(
-        metavar="[KEY=VALUE]...", help="Values that replace the file's, e.g. strategy.population=20 seed=3."
-    ),
+    typer.Argument(metavar="KEY=VALUE ...", help="Values that replace the file's, e.g. strategy.population=20 seed=3."),
 ]
-Run = Annotated[
-    Path | None, typer.Argument(metavar="[RUN]", help="A run folder; the newest under runs/ when left out.")
-]
+Run = Annotated[Path | None, typer.Argument(metavar="RUN", help="A run folder; the newest under runs/ when left out.")]
 
 
 def main() -> None:
@@ -59,13 +56,13 @@ def _evonas(
 
     A search is described by a YAML file, evaluated by workers, journaled as it goes and shown in MLflow:
 
-        evonas check experiments/quickstart.yaml        # is it sound, and what will it cost?
+        evonas check experiments/quickstart.yaml    is it sound? what will it cost?
 
-        evonas run experiments/quickstart.yaml          # search
+        evonas run experiments/quickstart.yaml      search
 
-        evonas front                                    # the Pareto front of the newest run
+        evonas front                                the front of the newest run
 
-        evonas ui                                       # the same, and all its charts, in the browser
+        evonas ui                                   all its charts in the browser
     """
     if version:
         typer.echo(f"evonas {__version__}")
@@ -121,13 +118,17 @@ def front(
     import json
 
     from evonas import run_folder
+    from evonas.compose import space_of
     from evonas.history import History
     from evonas.reports.result import result, write_result
 
     path = run_folder.find(run)
     history = History.read(path)
-    space = _space(history)
-    write_result(history, space, path)
+    space = space_of(history)
+    try:
+        write_result(history, space, path)
+    except OSError as error:
+        typer.echo(f"the plots cannot be written into {path}: {error.strerror}", err=True)
     if as_json:
         typer.echo(json.dumps(result(history, space), indent=2))
     else:
@@ -136,7 +137,7 @@ def front(
 
 @app.command("list")
 def list_(
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="What to explain, with its options.")] = None,
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="What to explain, with its options.")] = None,
 ) -> None:
     """Show the spaces, data sets, evaluators, strategies, pools and trackers that ship; with a NAME, its options.
 
@@ -163,7 +164,7 @@ def check(file: File, overrides: Overrides = None) -> None:
 
 @app.command()
 def ui(
-    runs: Annotated[Path, typer.Argument(metavar="[RUNS]", help="The folder that holds the runs.")] = Path("runs"),
+    runs: Annotated[Path, typer.Argument(metavar="RUNS", help="The folder that holds the runs.")] = Path("runs"),
     port: Annotated[int, typer.Option(help="The port to serve on.")] = 5000,
     host: Annotated[
         str, typer.Option(help="The address to serve on; the default is this machine alone.")
@@ -181,15 +182,17 @@ def ui(
 def sync(run: Run = None, overrides: Overrides = None) -> None:
     """Send MLflow what it has missed of a run; what it has already is not sent twice."""
     from evonas import config, run_folder
+    from evonas.compose import tracker_of
     from evonas.errors import ConfigError
     from evonas.history import History
+    from evonas.tracking.mlflow import MLflow
 
     path = run_folder.find(run)
     history = History.read(path)
-    experiment = config.parse(history.header.config, overrides or [], origin=str(path))
-    if experiment.tracking is None:
-        raise ConfigError(f"{path} was run without tracking: name a server with tracking.uri=...")
-    tracker = experiment.tracking.build({"run_folder": path.absolute(), "space": experiment.space.build()})
+    history.config = config.parse(history.config, overrides or [], origin=str(path)).plain()
+    tracker = tracker_of(history, path)
+    if not isinstance(tracker, MLflow):
+        raise ConfigError(f"{path} was run without MLflow: say tracking.use=evonas.tracking.mlflow:MLflow")
     with run_folder.locked(path):
         typer.echo(tracker.sync())
     typer.echo(tracker.link())
@@ -220,20 +223,21 @@ def _resumable(path: Path) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        typer.echo(f"\nInterrupted. Nothing finished is lost; continue with:\n\n    evonas resume {path}\n")
+        if (path / "journal.jsonl").exists():
+            command = f"evonas resume {shlex.quote(str(path))}"
+            typer.echo(f"\nInterrupted. Nothing finished is lost; continue with:\n\n    {command}\n")
+        else:
+            typer.echo("\nInterrupted before the search began.")
         sys.exit(INTERRUPTED)
 
 
 def _print_end(path: Path, history: History) -> None:
-    from evonas.component import Component
+    from evonas.compose import tracker_of
 
     _print_front(path, history)
-    typer.echo(f"\n  evonas front {path}\n      prints this again")
-    if (tracking := history.header.config["tracking"]) is None:
-        return
-    options = dict(tracking)
-    tracker = Component(options.pop("use"), options).build({"run_folder": path.absolute(), "space": _space(history)})
-    if link := tracker.link():
+    typer.echo(f"\n  evonas front {shlex.quote(str(path))}\n      prints this again")
+    tracker = tracker_of(history, path)
+    if tracker and (link := tracker.link()):
         typer.echo(
             f"  {link}\n      is its page in MLflow; 'evonas ui {path.parent}' serves what is kept on this machine"
         )
@@ -242,10 +246,11 @@ def _print_end(path: Path, history: History) -> None:
 def _print_front(path: Path, history: History) -> None:
     from rich.console import Console
 
+    from evonas.compose import space_of
     from evonas.reports.table import failures_table, front_table, gates_table
 
     console = Console()
-    console.print(front_table(history, _space(history)))
+    console.print(front_table(history, space_of(history)))
     if history.header.gates:
         console.print(gates_table(history))
     if history.failures:
@@ -256,14 +261,6 @@ def _print_front(path: Path, history: History) -> None:
         highlight=False,
         soft_wrap=True,
     )
-
-
-def _space(history: History) -> SearchSpace:
-    from evonas.component import Component
-
-    options = dict(history.header.config["space"])
-    space: SearchSpace = Component(options.pop("use"), options).build()
-    return space
 
 
 def _print_error(error: EvonasError) -> None:

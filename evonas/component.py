@@ -7,13 +7,14 @@ import importlib
 import inspect
 import pkgutil
 import sys
+import sysconfig
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from evonas.errors import ComponentError, ConfigError, nearest
+from evonas.errors import ComponentError, ConfigError, EvonasError, nearest
 
 SUPPLIED = frozenset({"space", "data", "goals", "admit", "seed", "recipe", "run_folder"})
 """Parameter names that evonas fills in; every other parameter of a component's constructor is an option."""
@@ -33,7 +34,10 @@ class Component:
         """Import and return the class or function; raise ComponentError with the nearest existing name."""
         module_name, colon, name = self.use.partition(":")
         if not colon or not name.isidentifier() or not all(module_name.split(".")):
-            raise ComponentError(f"'use: {self.use}' must read 'package.module:Name'")
+            raise ComponentError(
+                f"'use: {self.use}' must read 'package.module:Name': write the full import path, which 'evonas list' "
+                f"shows for what ships"
+            )
         module = _import(module_name, self.use)
         if not hasattr(module, name):
             known = [n for n, value in vars(module).items() if callable(value) and not n.startswith("_")]
@@ -57,7 +61,10 @@ class Component:
         wanted = signature.parameters
         missing = [name for name in wanted if name in SUPPLIED and name not in supplies and _required(wanted[name])]
         if missing:
-            raise ComponentError(f"'use: {self.use}' asks for {', '.join(missing)}, which cannot be supplied here")
+            way_out = ": set 'data:' in the experiment" if "data" in missing else ""
+            raise ComponentError(
+                f"'use: {self.use}' asks for {', '.join(missing)}, which cannot be supplied here{way_out}"
+            )
         given = {name: supplies[name] for name in wanted if name in supplies}
         try:
             signature.bind(**given, **self.options)
@@ -67,6 +74,13 @@ class Component:
             return self.load()(**given, **self.options)
         except ConfigError as error:
             raise type(error)(f"{self.use.partition(':')[2]}: {error}") from error
+        except EvonasError:
+            raise
+        except Exception as error:  # whatever a user's own code may raise
+            raise ComponentError(
+                f"'use: {self.use}' fails when it is built: {type(error).__name__}: {error}{_place(error)}: "
+                f"mend it, or the options that it is given"
+            ) from error
 
     def _signature(self) -> inspect.Signature:
         loaded = self.load()
@@ -82,9 +96,17 @@ def _required(parameter: inspect.Parameter) -> bool:
     return parameter.default is inspect.Parameter.empty
 
 
+def _place(error: BaseException) -> str:
+    """Return file and line of the innermost frame that is the user's code, else of the innermost one of all."""
+    libraries = {*sysconfig.get_paths().values(), str(Path(__file__).parent)}
+    frames = traceback.extract_tb(error.__traceback__)[1:]  # the first is the call in `build`
+    own = [f for f in frames if not f.filename.startswith(("<frozen", *(f"{folder}/" for folder in libraries)))]
+    return f" ({(own or frames)[-1].filename}, line {(own or frames)[-1].lineno})" if frames else ""
+
+
 def _import(module_name: str, use: str) -> Any:
     here = str(Path.cwd())
-    if here not in sys.path:  # a user's own module lies beside the experiment
+    if here not in sys.path:  # a user's own module lies in the current folder
         sys.path.append(here)
     try:
         return importlib.import_module(module_name)

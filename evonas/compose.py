@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import importlib.metadata
+import inspect
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from evonas import __version__
@@ -17,9 +19,11 @@ from evonas.early_exit import EarlyExit, Gate, check_reachable, quantile, sample
 from evonas.errors import ConfigError, DataError, GateError, nearest
 from evonas.evaluation import Evaluator, Metric
 from evonas.goals import Constraint, Goals, Objective
+from evonas.history import History
 from evonas.journal import Header
 from evonas.space import Metrics, SearchSpace
 from evonas.strategies.base import Strategy
+from evonas.tracking.base import Tracker
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +55,7 @@ class Search:
 
     def strategy(self, early_exit: EarlyExit) -> Strategy:
         """Return a new strategy."""
-        strategy: Strategy = self.experiment.strategy.build(
+        strategy: Strategy = checked(self.experiment.strategy, Strategy).build(
             {"space": self.space, "goals": self.goals, "admit": early_exit.admit, "seed": self.experiment.seed}
         )
         return strategy
@@ -77,15 +81,43 @@ def prepare(experiment: Experiment) -> Search:
     if data is not None:
         experiment = experiment.model_copy(update={"space": _fitted(experiment.space, data)})
     recipe = ExperimentRecipe(experiment.space, experiment.data, experiment.evaluator, experiment.seed)
-    space = experiment.space.build()
-    if not isinstance(space, SearchSpace):
-        raise ConfigError(f"space: {experiment.space.use} is a {type(space).__name__}, not a SearchSpace")
+    space: SearchSpace = checked(experiment.space, SearchSpace).build()
     evaluator = _evaluator(recipe, space, data)
-    sampled = sample_costs(space, experiment.seed)
+    sampled = sample_costs(space)
     gates = [_gate(gate, number, sampled) for number, gate in enumerate(experiment.gates)]
     check_reachable(gates, sampled)
     goals = _goals(experiment, evaluator, gates, sampled)
-    return Search(experiment, recipe, space, data, evaluator, goals, gates, sampled)
+    search = Search(experiment, recipe, space, data, evaluator, goals, gates, sampled)
+    search.strategy(EarlyExit(space, gates))  # built for its refusals
+    return search
+
+
+def checked(component: Component, kind: type) -> Component:
+    """Return the component if it is a class of that kind: nothing else is ever called, whatever a file names."""
+    loaded = component.load()
+    if not (inspect.isclass(loaded) and issubclass(loaded, kind)):
+        raise ConfigError(f"'use: {component.use}' must name a class that inherits from {kind.__name__}")
+    return component
+
+
+def space_of(history: History) -> SearchSpace:
+    """Return the space of a run, which its genomes belong to."""
+    space: SearchSpace = checked(_component(history, "space"), SearchSpace).build()
+    return space
+
+
+def tracker_of(history: History, path: Path) -> Tracker | None:
+    """Return the tracker that a run in the folder `path` names, if it names one."""
+    if history.config["tracking"] is None:
+        return None
+    supplies = {"run_folder": path.absolute(), "space": space_of(history)}
+    tracker: Tracker = checked(_component(history, "tracking"), Tracker).build(supplies)
+    return tracker
+
+
+def _component(history: History, key: str) -> Component:
+    options = dict(history.config[key])
+    return Component(options.pop("use"), options)
 
 
 def versions() -> dict[str, str]:
@@ -102,16 +134,20 @@ def _dataset(component: Component | None) -> Dataset | None:
     """Build the data: a Dataset, or `(inputs, labels)` or `(inputs, labels, test inputs, test labels)` to be split."""
     if component is None:
         return None
+    wanted = "a Dataset, a tuple (inputs, labels), or a tuple (inputs, labels, test_inputs, test_labels)"
+    loaded = component.load()
+    promised = str(getattr(loaded, "__annotations__", {}).get("return"))
+    if not inspect.isfunction(loaded) or not ("Dataset" in promised or "tuple" in promised):
+        raise DataError(
+            f"data: {component.use} must be a function annotated to return {wanted}; its annotation is {promised}"
+        )
     built = component.build()
     if isinstance(built, Dataset):
         return built
     if isinstance(built, tuple) and len(built) in (2, 4):
         test = (built[2], built[3]) if len(built) == 4 else None
         return Dataset.from_arrays(component.use.partition(":")[2], built[0], built[1], test=test)
-    raise DataError(
-        f"data: {component.use} returned a {type(built).__name__}; it must return an evonas.dataset.Dataset, "
-        f"(inputs, labels), or (inputs, labels, test_inputs, test_labels)"
-    )
+    raise DataError(f"data: {component.use} returned a {type(built).__name__}; it must return {wanted}")
 
 
 def _fitted(space: Component, data: Dataset) -> Component:
@@ -139,9 +175,7 @@ def _evaluator(recipe: ExperimentRecipe, space: SearchSpace, data: Dataset | Non
     supplies: dict[str, object] = {"space": space, "seed": recipe.seed}
     if data is not None:
         supplies["data"] = data
-    evaluator = recipe.evaluator.build(supplies)
-    if not isinstance(evaluator, Evaluator):
-        raise ConfigError(f"evaluator: {recipe.evaluator.use} is a {type(evaluator).__name__}, not an Evaluator")
+    evaluator: Evaluator = checked(recipe.evaluator, Evaluator).build(supplies)
     return evaluator
 
 

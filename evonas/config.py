@@ -5,14 +5,15 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
+import re
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import pydantic
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from evonas.component import Component
@@ -108,10 +109,16 @@ def _as_objective(value: object) -> object:
     return {"metric": value} if isinstance(value, str) else value
 
 
+def _as_name(value: str) -> str:
+    if not re.fullmatch("[A-Za-z0-9][A-Za-z0-9._-]*", value):
+        raise ValueError("must start with a letter or digit and hold only letters, digits, '.', '_' and '-'")
+    return value
+
+
 class Experiment(Strict):
     """A whole experiment; every key has a default, so a file says only what differs."""
 
-    name: str = Field(default="search", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    name: Annotated[str, AfterValidator(_as_name)] = "search"
     seed: int = Field(default=0, ge=0)
     space: ComponentField = Component("evonas.spaces.cell201:Cell201")
     data: ComponentField | None = Component("evonas.workers.datasets:digits")
@@ -140,7 +147,7 @@ class Experiment(Strict):
     def decisive(self) -> dict[str, Any]:
         """Return all that decides the outcome as plain values: not the pool, the tracking, the length or the folder."""
         decisive = {key: value for key, value in self.plain().items() if key not in CHANGEABLE}
-        return {**decisive, "pool.cpus": self.threads}
+        return {**decisive, "pool.cpus": self.threads, "pool.device": self.device}
 
     @property
     def threads(self) -> int:
@@ -148,12 +155,22 @@ class Experiment(Strict):
         options = self.pool.options
         return max(1, int(options.get("cpus") or options.get("threads") or 1))
 
+    @property
+    def device(self) -> Literal["cpu", "gpu"]:
+        """The kind of device of a worker, on which trained weights depend: from its `gpus`, or LocalPool's `device`."""
+        gpus = self.pool.options.get("gpus")
+        asked = isinstance(gpus, int | float) and gpus > 0
+        return "gpu" if asked or str(self.pool.options.get("device")).startswith("cuda") else "cpu"
+
 
 COMPONENTS = ("space", "data", "evaluator", "strategy", "pool", "tracking")
 """The keys that name components."""
 
+FOLLOW_THE_DATA = frozenset({"input_shape", "classes"})
+"""Options of a space that are taken from the data, and need not be given although its constructor requires them."""
+
 CHANGEABLE = frozenset({"name", "evaluations", "max_consecutive_failures", "pool", "tracking", "runs"})
-"""The keys that may differ when a run is resumed (of `pool`, all but the threads of a worker)."""
+"""The keys that may differ when a run is resumed (of `pool`, all but a worker's threads and kind of device)."""
 
 
 def load(path: Path, overrides: Sequence[str] = ()) -> Experiment:
@@ -186,8 +203,9 @@ def parse(document: Mapping[str, Any], overrides: Sequence[str] = (), origin: st
         experiment = Experiment.model_validate_json(json.dumps(values), strict=True)
     except pydantic.ValidationError as error:
         raise ConfigError(explain(error, Experiment, values, origin)) from None
+    followed = {"space": FOLLOW_THE_DATA} if experiment.data is not None else {}
     checked = {
-        key: checked_options(component, f"{origin}: {key}")
+        key: checked_options(component, f"{origin}: {key}", followed.get(key, frozenset()))
         for key in COMPONENTS
         if isinstance(component := getattr(experiment, key), Component)
     }
@@ -204,19 +222,23 @@ def _with_use(values: dict[str, Any]) -> dict[str, Any]:
     return {**values, **named}
 
 
-def checked_options(component: Component, origin: str) -> Component:
-    """Return the component with its options checked against its signature's types, and completed with its defaults."""
+def checked_options(component: Component, origin: str, filled_in: Set[str] = frozenset()) -> Component:
+    """Return the component with its options checked against its signature's types, and completed with its defaults.
+
+    Those named in `filled_in` get their value later: they are left out where they are neither given nor have a default.
+    """
     try:
         parameters = component.parameters()
         given = {**_defaults(component, parameters), **component.options}
-        model = _options_model(component, parameters)
+        model = _options_model(component, parameters, filled_in)
     except ComponentError as error:
         raise ComponentError(f"{origin}: {error}") from error.__cause__
     try:
         options = model.model_validate_json(json.dumps(given), strict=True)
     except pydantic.ValidationError as error:
         raise ConfigError(explain(error, model, given, origin)) from None
-    return Component(component.use, options.model_dump(mode="json", by_alias=True))
+    left_out = model.model_fields.keys() - options.model_fields_set
+    return Component(component.use, options.model_dump(mode="json", by_alias=True, exclude=left_out))
 
 
 def _defaults(component: Component, parameters: Mapping[str, inspect.Parameter]) -> dict[str, Any]:
@@ -228,7 +250,9 @@ def _defaults(component: Component, parameters: Mapping[str, inspect.Parameter])
         raise ComponentError(f"{component.use}: a default is no plain value: {error}") from error
 
 
-def _options_model(component: Component, parameters: Mapping[str, inspect.Parameter]) -> type[Strict]:
+def _options_model(
+    component: Component, parameters: Mapping[str, inspect.Parameter], filled_in: Set[str]
+) -> type[Strict]:
     """Return a model of the options; its fields have aliases, because an option may be called `copy`."""
     hints = _hints(component, component.load(), set(parameters))
     fields: dict[str, Any] = {}
@@ -236,7 +260,9 @@ def _options_model(component: Component, parameters: Mapping[str, inspect.Parame
         if parameter.kind in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD):
             raise ComponentError(f"{component.use} takes *{name}: a component must name its options one by one")
         hint = hints.get(name, Any)
-        fields[f"option_{number}"] = (hint if parameter.default is not None else hint | None, Field(alias=name))
+        default = None if name in filled_in else ...
+        type_ = hint if parameter.default is not None else hint | None
+        fields[f"option_{number}"] = (type_, Field(default, alias=name))
     return pydantic.create_model("Options", __base__=Strict, **fields)
 
 

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import deque
 from collections.abc import Sequence
+from typing import Literal
 
 from evonas.early_exit import EarlyExit
 from evonas.errors import EvonasError, SearchStopped
-from evonas.evaluation import Candidate, Failure, Outcome
+from evonas.evaluation import Candidate, Outcome
 from evonas.history import Generation, History
 from evonas.journal import Asked, Closed, Event, Finished, Journal
 from evonas.pool import WorkerPool
 from evonas.space import Genome
 from evonas.strategies.base import Strategy
 from evonas.tracking.base import Tracker
+
+_log = logging.getLogger(__name__)
 
 
 class Controller:
@@ -41,7 +45,7 @@ class Controller:
         self._pool = pool
         self._journal = journal
         self._history = history
-        self._trackers = tuple(trackers)
+        self._trackers = list(trackers)
         self._evaluations = evaluations
         self._max_consecutive_failures = max_consecutive_failures
         self._queue: deque[Candidate] = deque(history.pending)
@@ -53,13 +57,11 @@ class Controller:
 
     def run(self) -> History:
         """Search to the end; raise SearchStopped after too many failures in a row, and let an interrupt through."""
-        for tracker in self._trackers:
-            tracker.started(self._history)
+        self._notify("started")
         try:
             self._loop()
         finally:
-            for tracker in self._trackers:
-                tracker.closed(self._history)
+            self._notify("closed")
         return self._history
 
     def _loop(self) -> None:
@@ -73,7 +75,7 @@ class Controller:
             outcomes = self._pool.next_outcomes()
             self._release(outcomes)
             self._record([Finished(outcome, self._elapsed()) for outcome in outcomes])
-            self._stop_if_all_fail(outcomes)
+            self._stop_if_all_fail()
 
     def _fill(self) -> None:
         """Hand the pool as many candidates as it can take, asking the strategy for more when the queue is empty."""
@@ -125,24 +127,27 @@ class Controller:
             completed = self._history.apply(event)
             if isinstance(event, Finished):
                 self._strategy.tell(event.outcome)
-                self._tell_trackers(event.outcome)
+                self._notify("outcome", event.outcome)
             for generation in completed:
-                self._tell_trackers(generation)
+                self._notify("generation", generation)
 
-    def _tell_trackers(self, news: Outcome | Generation) -> None:
-        for tracker in self._trackers:
-            if isinstance(news, Generation):
-                tracker.generation(self._history, news)
-            else:
-                tracker.outcome(self._history, news)
+    def _notify(self, hook: Literal["started", "outcome", "generation", "closed"], *news: Outcome | Generation) -> None:
+        """Tell every tracker; one that raises is told nothing more, because a tracker never stops a search."""
+        for tracker in list(self._trackers):
+            try:
+                getattr(tracker, hook)(self._history, *news)
+            except Exception:
+                _log.exception("%s is broken and is told nothing more of this search", type(tracker).__name__)
+                self._trackers.remove(tracker)
 
-    def _stop_if_all_fail(self, outcomes: Sequence[Outcome]) -> None:
-        in_a_row, failure = self._history.consecutive_failures, outcomes[-1]
-        if in_a_row < self._max_consecutive_failures or not isinstance(failure, Failure):
+    def _stop_if_all_fail(self) -> None:
+        failures = self._history.failures_in_a_row
+        if len(failures) < self._max_consecutive_failures:
             return
+        failure = failures[-1]
         self._record([Closed("failures", self._elapsed())])
         raise SearchStopped(
-            f"{in_a_row} candidates in a row failed, which looks like a bug and not like bad luck. "
+            f"{len(failures)} candidates in a row failed, which looks like a bug and not like bad luck. "
             f"The last one, candidate {failure.candidate.id} {list(failure.candidate.genome)} ({failure.kind}):\n\n"
             f"{failure.reason}"
         )

@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from evonas.errors import GateError, nearest
+from evonas.errors import GateError
 from evonas.history import History
 from evonas.seeds import generator
 from evonas.space import Genome, SearchSpace
@@ -77,8 +77,12 @@ class Acceptance:
     largest: float
 
 
-def sample_costs(space: SearchSpace, seed: int, size: int = SAMPLE) -> list[Mapping[str, float]]:
-    """Return the costs of `size` uniform genomes in canonical form."""
+def sample_costs(space: SearchSpace, seed: int = 0, size: int = SAMPLE) -> list[Mapping[str, float]]:
+    """Return the costs of `size` uniform genomes in canonical form.
+
+    A search leaves the seed at 0, whatever its own: bounds given as quantiles, and hypervolumes measured from them, can
+    then be compared between seeds.
+    """
     rng = generator(seed, "gates")
     return [space.costs(space.canonical(space.sample(rng))) for _ in range(size)]
 
@@ -103,12 +107,7 @@ def joint_acceptance(gates: Sequence[Gate], costs: Sequence[Mapping[str, float]]
 
 
 def check_reachable(gates: Sequence[Gate], costs: Sequence[Mapping[str, float]]) -> None:
-    """Raise GateError if a gate's metric is unknown or if no sampled network passes all gates."""
-    for gate in gates:
-        if gate.metric not in costs[0]:
-            raise GateError(
-                f"a gate bounds a static cost of the space, and '{gate.metric}' is none{nearest(gate.metric, costs[0])}"
-            )
+    """Raise GateError if no sampled network passes all gates."""
     if joint_acceptance(gates, costs) > 0:
         return
     lines = [

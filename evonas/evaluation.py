@@ -86,14 +86,13 @@ class Metric:
     name: str
     maximize: bool = False
     worst: float | None = None
-    unit: str = ""
 
 
 class NotFinite(Exception):
     """Raised by an evaluator that meets a NaN or infinite loss: the candidate fails at once."""
 
 
-class EarlyExit(Exception):
+class Rejected(Exception):
     """Raised by an evaluator whose gate turns a candidate away."""
 
     def __init__(self, gate: str, value: float, bound: float) -> None:
@@ -137,7 +136,7 @@ def evaluate(evaluator: Evaluator, candidate: Candidate) -> Outcome:
     try:
         metrics = _measured(evaluator, candidate)
         seed = evaluator.seed_for(candidate.genome)
-    except EarlyExit as exit_:
+    except Rejected as exit_:
         if not math.isfinite(exit_.value) or not math.isfinite(exit_.bound):
             return Failure(candidate, str(exit_), FailureKind.NOT_FINITE)
         return Rejection(candidate, exit_.gate, exit_.value, exit_.bound)

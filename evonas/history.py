@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,7 @@ from evonas import journal
 from evonas.errors import JournalError
 from evonas.evaluation import Candidate, Evaluation, Failure, Outcome, Rejection
 from evonas.goals import Constraint, Goals, Objective
-from evonas.journal import Asked, Closed, Event, Finished, Header
+from evonas.journal import Asked, Closed, Continued, Event, Finished, Header
 from evonas.pareto import ParetoFront
 
 JOURNAL = "journal.jsonl"
@@ -43,6 +43,7 @@ class History:
 
     def __init__(self, header: Header) -> None:
         self.header = header
+        self.config = header.config
         self.goals = Goals(
             tuple(Objective(**objective) for objective in header.objectives),
             tuple(Constraint(**constraint) for constraint in header.constraints),
@@ -52,12 +53,14 @@ class History:
         self.turned_away: Counter[str] = Counter()
         self.generations: list[Generation] = []
         self.front = ParetoFront(self.goals, ())
-        self.consecutive_failures = 0
+        self.failures_in_a_row: list[Failure] = []
         self.evaluated_seconds = 0.0
         self.closed: str | None = None
         self.elapsed = 0.0
         self._open: Counter[int] = Counter()
         self._newest_generation = 0
+        self._unsettled: deque[int] = deque()
+        self._streak: list[Failure] = []
 
     @classmethod
     def read(cls, run_folder: Path) -> History:
@@ -84,6 +87,7 @@ class History:
                 completed = self._complete(before=min((c.generation for c in candidates), default=0))
                 self.candidates.update((candidate.id, candidate) for candidate in candidates)
                 self._open.update(candidate.generation for candidate in candidates)
+                self._unsettled.extend(candidate.id for candidate in candidates)
                 self._newest_generation = max([self._newest_generation, *(c.generation for c in candidates)])
                 self.turned_away.update(turned_away)
                 return completed
@@ -93,10 +97,13 @@ class History:
                 return self._complete(before=self._newest_generation)
             case Closed(reason, elapsed):
                 self.closed, self.elapsed = reason, elapsed
-                self.consecutive_failures = 0  # who resumes after a stop has mended something
+                self.failures_in_a_row, self._streak = [], []  # who resumes after a stop has mended something
                 return self._complete(before=1 + self._newest_generation if self.candidates else 0)
+            case Continued(config):
+                self.config = config
             case Header():
                 raise JournalError("a journal has one header, its first line")
+        return []
 
     @property
     def evaluations(self) -> list[Evaluation]:
@@ -133,7 +140,14 @@ class History:
         if isinstance(outcome, Evaluation):
             self.evaluated_seconds += outcome.seconds
             self.front = self.front.including(outcome)
-        self.consecutive_failures = self.consecutive_failures + 1 if isinstance(outcome, Failure) else 0
+        self._settle()
+
+    def _settle(self) -> None:
+        """Count failures in a row by id, as far as all have their outcomes, so that the count has no race in it."""
+        while self._unsettled and (outcome := self.outcomes.get(self._unsettled[0])) is not None:
+            self._unsettled.popleft()
+            self._streak = [*self._streak, outcome] if isinstance(outcome, Failure) else []
+            self.failures_in_a_row = max(self.failures_in_a_row, self._streak, key=len)
 
     def _complete(self, before: int) -> list[Generation]:
         """Close the generations below `before` that have no open candidates and are not closed yet."""

@@ -56,7 +56,14 @@ class Closed:
     elapsed: float
 
 
-Event = Header | Asked | Finished | Closed
+@dataclass(frozen=True, slots=True)
+class Continued:
+    """The search was resumed with other values of what may change: `config` is whole, and replaces the header's."""
+
+    config: Mapping[str, Any]
+
+
+Event = Header | Asked | Finished | Closed | Continued
 
 
 class Journal:
@@ -146,6 +153,8 @@ def encode(event: Event) -> bytes:
             record = {"event": "finished", "elapsed": event.elapsed, **_encode_outcome(event.outcome)}
         case Closed():
             record = {"event": "closed", "reason": event.reason, "elapsed": event.elapsed}
+        case Continued():
+            record = {"event": "continued", "config": event.config}
     return json.dumps(record, separators=(",", ":"), allow_nan=False).encode() + b"\n"
 
 
@@ -201,6 +210,8 @@ class _Decoder:
                 return Finished(self._outcome(record), record["elapsed"])
             case "closed":
                 return Closed(record["reason"], record["elapsed"])
+            case "continued":
+                return Continued(record["config"])
             case unknown:
                 raise ValueError(f"unknown event '{unknown}'")
 

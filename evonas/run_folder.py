@@ -11,7 +11,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from evonas.errors import RunFolderError, nearest
+from evonas.errors import EvonasError, JournalError, RunFolderError, nearest
 from evonas.history import JOURNAL, History
 from evonas.journal import TEMPORARY
 
@@ -25,7 +25,22 @@ def new_path(runs: Path, name: str) -> Path:
     return runs / f"{name}-{stamp}-{secrets.token_hex(2)}"
 
 
-def create(path: Path, identity: str) -> None:
+@contextmanager
+def created(path: Path, identity: str) -> Iterator[None]:
+    """Make the folder and hold it; a search that is refused before its first outcome leaves it as it was."""
+    made = not path.exists()
+    _make(path, identity)
+    with locked(path):
+        _make(path, identity)  # another driver may have begun here in the meantime
+        try:
+            yield
+        except EvonasError:
+            if _evaluated_nothing(path):
+                _discard(path, whole=made)
+            raise
+
+
+def _make(path: Path, identity: str) -> None:
     """Make the folder; if something is there, say what it is and what to do."""
     if not path.exists():
         try:
@@ -56,6 +71,8 @@ def find(path: Path | None, runs: Path = Path("runs")) -> Path:
             )
         return found[-1].parent
     if not (path / JOURNAL).is_file():
+        if path.is_dir() and LOCK in {entry.name for entry in path.iterdir()} <= UNBORN:
+            raise RunFolderError(f"{path}: this run ended before its search began: start it with 'evonas run' again")
         known = [str(journal.parent) for journal in path.parent.glob(f"*/{JOURNAL}")]
         raise RunFolderError(f"{path} is no run folder: it has no {JOURNAL}{nearest(str(path), known)}")
     return path
@@ -69,12 +86,24 @@ def locked(path: Path) -> Iterator[None]:
         lock.acquire(timeout=0)
     except Timeout:
         raise RunFolderError(f"{path} is in use by another evonas on this machine: wait for it, or stop it") from None
+    except OSError as error:
+        raise RunFolderError(f"{path} cannot be written: {error.strerror}") from error
     try:
         yield
     finally:
         lock.release()
 
 
-def discard(path: Path) -> None:
-    """Remove the folder of a run that never evaluated anything."""
-    shutil.rmtree(path, ignore_errors=True)
+def _evaluated_nothing(path: Path) -> bool:
+    try:
+        return not History.read(path).outcomes
+    except JournalError:
+        return True
+
+
+def _discard(path: Path, whole: bool) -> None:
+    if whole:
+        shutil.rmtree(path, ignore_errors=True)
+        return
+    for entry in path.iterdir():  # the folder was empty: all in it is ours
+        entry.unlink()

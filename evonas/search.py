@@ -13,13 +13,13 @@ from types import FrameType
 import yaml
 
 from evonas import config, run_folder
-from evonas.compose import Search, prepare
+from evonas.compose import Search, checked, prepare
 from evonas.config import CHANGEABLE, Experiment
 from evonas.controller import Controller, replay
 from evonas.early_exit import EarlyExit, Gate
-from evonas.errors import ConfigError, EvonasError, JournalError, RunFolderError
+from evonas.errors import RunFolderError
 from evonas.history import JOURNAL, History
-from evonas.journal import Event, Header, Journal
+from evonas.journal import Continued, Event, Journal
 from evonas.pool import WorkerPool
 from evonas.reports.result import write_result
 from evonas.tracking.base import Tracker
@@ -37,19 +37,12 @@ def run(
     before its first outcome leaves no folder behind.
     """
     search = prepare(experiment)
+    header = search.header()
     path = path or run_folder.new_path(experiment.runs, experiment.name)
     trackers = _trackers(search, path, watch)
-    run_folder.create(path, search.experiment.identity())
-    try:
-        with run_folder.locked(path):
-            header = search.header()
-            with closing(Journal.create(path / JOURNAL, header)) as journal:
-                (path / "experiment.yaml").write_text(yaml.safe_dump(search.experiment.plain(), sort_keys=False))
-                return path, _search(search, path, journal, [header], trackers)
-    except EvonasError:
-        if _evaluated_nothing(path):
-            run_folder.discard(path)
-        raise
+    with run_folder.created(path, header.config_hash), closing(Journal.create(path / JOURNAL, header)) as journal:
+        (path / "experiment.yaml").write_text(yaml.safe_dump(search.experiment.plain(), sort_keys=False))
+        return path, _search(search, path, journal, [header], trackers)
 
 
 def resume(
@@ -57,22 +50,32 @@ def resume(
 ) -> History:
     """Continue the search of a run folder; nothing finished is evaluated again.
 
-    Overrides may change what does not decide the outcome (`pool`, `tracking`) and the length (`evaluations`). Raises
-    RunFolderError if the experiment, the data or, unless `force`, a library is not the one that the run began with.
+    Overrides may change what does not decide the outcome (`pool`, `tracking`) and the length (`evaluations`); they are
+    journaled, and hold until others replace them. A prolonged search equals one that was as long from the start if it
+    was prolonged between generations. Raises RunFolderError if the experiment, the data or, unless `force`, a library
+    is not the one that the run began with.
     """
     path = run_folder.find(path)
     with run_folder.locked(path):
         journal, events = Journal.reopen(path / JOURNAL)
         with closing(journal):
-            search = _same_search(path, History.replay(events).header, overrides, force=force)
-            return _search(search, path, journal, events, _trackers(search, path, watch))
+            history = History.replay(events)
+            search = _same_search(path, history, overrides, force=force)
+            trackers = _trackers(search, path, watch)
+            if search.experiment.plain() != history.config:
+                events.append(Continued(search.experiment.plain()))
+                journal.append(events[-1:])
+            return _search(search, path, journal, events, trackers)
 
 
-def _same_search(path: Path, header: Header, overrides: Sequence[str], *, force: bool) -> Search:
-    """Prepare the search of a header; raise RunFolderError if it is not the same any more."""
-    experiment = config.parse(header.config, overrides, origin=str(path))
+def _same_search(path: Path, history: History, overrides: Sequence[str], *, force: bool) -> Search:
+    """Prepare the search of a journal again; raise RunFolderError if it is not the same any more."""
+    header = history.header
+    experiment = config.parse(history.config, overrides, origin=str(path))
+    if experiment.evaluations < len(history.candidates) and overrides:
+        raise RunFolderError(f"{path} has {len(history.candidates)} candidates: 'evaluations' cannot be less")
     if experiment.identity() != header.config_hash:
-        raise RunFolderError(_other_experiment(path, experiment, config.parse(header.config)))
+        raise RunFolderError(_other_experiment(path, experiment, config.parse(history.config)))
     search = prepare(experiment)
     now = search.header()
     if now.data_fingerprint != header.data_fingerprint:
@@ -106,7 +109,7 @@ def _search(
                 tracker.started(history)
                 tracker.closed(history)
             return history
-        with closing(_pool(search)) as pool, _terminable():
+        with _terminable(), closing(_pool(search)) as pool, _terminable():  # Ray takes the signal when it starts
             controller = Controller(
                 strategy=strategy,
                 early_exit=early_exit,
@@ -129,9 +132,7 @@ def _finished(history: History, evaluations: int) -> bool:
 
 
 def _pool(search: Search) -> WorkerPool:
-    pool = search.experiment.pool.build({"recipe": search.recipe})
-    if not isinstance(pool, WorkerPool):
-        raise ConfigError(f"pool: {search.experiment.pool.use} is a {type(pool).__name__}, not a WorkerPool")
+    pool: WorkerPool = checked(search.experiment.pool, WorkerPool).build({"recipe": search.recipe})
     return pool
 
 
@@ -139,17 +140,16 @@ def _trackers(search: Search, path: Path, watch: Watch) -> list[Tracker]:
     """Return the trackers, each after it has checked that it can do its work."""
     trackers = list(watch(search, path))
     if search.experiment.tracking is not None:
-        trackers.append(search.experiment.tracking.build({"run_folder": path.absolute(), "space": search.space}))
+        component = checked(search.experiment.tracking, Tracker)
+        trackers.append(component.build({"run_folder": path.absolute(), "space": search.space}))
     for tracker in trackers:
-        if not isinstance(tracker, Tracker):
-            raise ConfigError(f"tracking: a {type(tracker).__name__} is not a Tracker")
         tracker.check()
     return trackers
 
 
 @contextmanager
 def _terminable() -> Iterator[None]:
-    """Make SIGTERM end the search as Ctrl-C does; entered after the pool has started, because Ray takes the signal."""
+    """Make SIGTERM end the search as Ctrl-C does."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
@@ -162,13 +162,6 @@ def _terminable() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-def _evaluated_nothing(path: Path) -> bool:
-    try:
-        return not History.read(path).outcomes
-    except JournalError:
-        return True
 
 
 def _other_experiment(path: Path, now: Experiment, before: Experiment) -> str:

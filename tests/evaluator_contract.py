@@ -13,12 +13,12 @@ import pytest
 from evonas.errors import ConfigError
 from evonas.evaluation import (
     Candidate,
-    EarlyExit,
     Evaluation,
     Evaluator,
     Failure,
     FailureKind,
     NotFinite,
+    Rejected,
     Rejection,
     evaluate,
 )
@@ -166,7 +166,7 @@ class EvaluatorContract(ABC):
         assert outcome.kind is FailureKind.OUT_OF_MEMORY
 
     def test_an_early_exit_is_a_rejection(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        outcome = self._outcome_of_raising(EarlyExit("synflow", 1.5, 2.0), monkeypatch)
+        outcome = self._outcome_of_raising(Rejected("synflow", 1.5, 2.0), monkeypatch)
         assert outcome == Rejection(self._candidate(), "synflow", 1.5, 2.0)
 
     def test_an_error_of_the_user_escapes(self, monkeypatch: pytest.MonkeyPatch) -> None:

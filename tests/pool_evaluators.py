@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from evonas.errors import ConfigError, DataError, EvonasError
-from evonas.evaluation import Candidate, EarlyExit, Evaluator, Metric, NotFinite, Source
+from evonas.evaluation import Candidate, Evaluator, Metric, NotFinite, Rejected, Source
 from evonas.space import Gene, Genome, Metrics, SearchSpace
 
 ACTIONS = (
@@ -94,7 +94,7 @@ class ActionEvaluator(Evaluator):
         raise NotFinite("the loss is infinite in epoch 3")
 
     def reject(self, number: int, genome: Genome) -> float:
-        raise EarlyExit("proxy", value=float(number), bound=-1.0)
+        raise Rejected("proxy", value=float(number), bound=-1.0)
 
     def take_all_memory(self, number: int, genome: Genome) -> float:
         return float(np.ones(1 << 55).sum())

@@ -10,7 +10,7 @@ import pytest
 from toy import ToyEvaluator, ToySpace
 
 from evonas.component import Component
-from evonas.errors import ComponentError
+from evonas.errors import ComponentError, DataError
 
 
 @pytest.fixture
@@ -26,6 +26,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     ("use", "said"),
     [
         ("evonas.space", "must read 'package.module:Name'"),
+        ("NSGA2", "must read 'package.module:Name': write the full import path, which 'evonas list' shows"),
         ("evonas.space:", "must read 'package.module:Name'"),
         (":SearchSpace", "must read 'package.module:Name'"),
         (".space:SearchSpace", "must read 'package.module:Name'"),
@@ -119,9 +120,41 @@ def test_a_missing_or_doubled_option_is_refused() -> None:
         Component("toy:ToyEvaluator", {"seed": 4}).build({"space": ToySpace(), "seed": 3})
 
 
-def test_an_error_inside_a_constructor_is_its_own() -> None:
-    with pytest.raises(TypeError, match="as an integer"):
-        Component("toy:ToySpace", {"length": "many"}).build()
+def test_who_asks_for_data_is_told_where_to_name_them() -> None:
+    with pytest.raises(ComponentError, match="asks for data, which cannot be supplied here: set 'data:' in the exp"):
+        Component("evonas.workers.trained:Trained").build({"space": ToySpace(), "seed": 3})
+
+
+def test_what_fails_when_it_is_built_is_told_with_the_place_in_the_code_of_the_user(here: Path) -> None:
+    (here / "failing_data.py").write_text(
+        "import json\n\ndef load(text='{}'):\n    return json.loads(text)['labels']\n"
+        "class Space:\n    def __init__(self):\n        self.size = half(1)\n"
+        "def half(x):\n    return x / 0\n"
+    )
+    for component, said, line in [
+        (Component("failing_data:load"), "KeyError: 'labels'", 4),
+        (Component("failing_data:load", {"text": "{"}), "JSONDecodeError: Expecting property name", 4),
+        (Component("failing_data:Space"), "ZeroDivisionError: division by zero", 9),
+    ]:
+        with pytest.raises(ComponentError) as refused:
+            component.build()
+        message = str(refused.value)
+        assert message.startswith(f"'use: {component.use}' fails when it is built: {said}"), message
+        assert message.endswith(f"({here / 'failing_data.py'}, line {line}): mend it, or the options that it is given")
+        assert refused.value.__cause__ is not None
+
+
+def test_what_is_written_in_c_fails_without_a_place() -> None:
+    with pytest.raises(ComponentError, match=r"fails when it is built: TypeError: memoryview: .*[^)]: mend it"):
+        Component("builtins:memoryview", {"object": 1}).build()
+
+
+def test_an_error_for_the_user_stays_what_it_is(here: Path) -> None:
+    (here / "refusing_data.py").write_text(
+        "from evonas.errors import DataError\n\ndef load():\n    raise DataError('shard 3 is empty')\n"
+    )
+    with pytest.raises(DataError, match=r"^shard 3 is empty$"):
+        Component("refusing_data:load").build()
 
 
 def test_a_class_that_hides_its_signature_is_refused() -> None:

@@ -60,6 +60,12 @@ class UnknownType:
     def __init__(self, *, space_to_use: SearchSpace) -> None: ...
 
 
+class Fitted:
+    """A space that must be told the shape of its inputs and the number of classes."""
+
+    def __init__(self, *, input_shape: tuple[int, ...], classes: int, width: int) -> None: ...
+
+
 class Keywords:
     def __init__(self, **options: int) -> None: ...
 
@@ -134,7 +140,9 @@ def test_null_leaves_a_part_out() -> None:
         ({"evaluations": 3.5}, "evaluations: input should be a valid integer, not 3.5"),
         ({"evaluations": 0}, "evaluations: input should be greater than or equal to 1, not 0"),
         ({"seed": -1}, "seed: input should be greater than or equal to 0, not -1"),
-        ({"name": "a b/c"}, "name: string should match pattern"),
+        ({"name": "my search"}, "name: must start with a letter or digit and hold only letters, digits, '.', '_' and"),
+        ({"name": "-x"}, "name: must start with a letter or digit"),
+        ({"name": "a\n"}, "name: must start with a letter or digit"),
         ({"strategy": {"population": "x" * 200}}, "not 'xxx"),
         (
             {"strategy": {"crossover": "point"}},
@@ -390,6 +398,41 @@ def test_identity_holds_the_threads_of_a_worker_whatever_the_pool() -> None:
     assert parsed(pool={"use": RAY, "cpus": 0.5}).identity() == parsed(pool={"use": RAY, "cpus": 1.9}).identity() == one
     assert parsed(pool={"use": RAY, "cpus": 2}).identity() == two != one
     assert parsed(pool={"use": RAY, "cpus": 2}).decisive()["pool.cpus"] == 2
+
+
+def test_identity_holds_the_kind_of_device_of_a_worker_whatever_the_pool() -> None:
+    cpu, gpu = parsed().identity(), parsed("pool.device=cuda:0").identity()
+    assert cpu != gpu
+    assert parsed(pool={"use": RAY, "gpus": 0.5}).identity() == parsed(pool={"use": RAY, "gpus": 1}).identity() == gpu
+    assert parsed(pool={"use": RAY, "gpus": 0}).identity() == parsed(pool=RAY).identity() == cpu
+    assert (parsed().decisive()["pool.device"], parsed("pool.device=cuda:0").decisive()["pool.device"]) == (
+        "cpu",
+        "gpu",
+    )
+
+
+def test_a_space_need_not_be_told_what_follows_the_data() -> None:
+    data = "evonas.workers.datasets:digits"
+    space: dict[str, Any] = {"use": f"{__name__}:Fitted", "width": 3}
+    experiment = parsed(data=data, space=space)
+    assert experiment.space.options == {"width": 3}
+    assert parse(experiment.plain()) == experiment
+    assert parsed(data=data, space={**space, "classes": 7}).space.options == {"classes": 7, "width": 3}
+
+
+@pytest.mark.parametrize(
+    ("data", "space", "said"),
+    [
+        (None, {"width": 3}, ["input_shape: this key is needed", "classes: this key is needed"]),
+        ("evonas.workers.datasets:digits", {}, ["width: this key is needed"]),
+        ("evonas.workers.datasets:digits", {"width": 3, "clases": 7}, ["clases: there is no such key", "'classes'"]),
+        ("evonas.workers.datasets:digits", {"width": 3, "classes": "7"}, ["classes: input should be a valid integer"]),
+    ],
+)
+def test_what_does_not_follow_the_data_is_needed_and_checked(data: Any, space: Any, said: list[str]) -> None:
+    with pytest.raises(ConfigError) as refused:
+        parsed(data=data, space={"use": f"{__name__}:Fitted", **space})
+    assert not [words for words in said if words not in str(refused.value)], str(refused.value)
 
 
 def test_an_experiment_never_changes() -> None:

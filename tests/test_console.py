@@ -225,6 +225,20 @@ def test_terminal_gets_its_cursor_back(end: str) -> None:
     assert text.rstrip().splitlines()[-1].startswith(f"{ending} after 40.0 s: 80 of 80")
 
 
+def test_search_goes_on_silently_when_nobody_reads_any_more() -> None:
+    script = SEARCH.replace("time.sleep(60)", "pass") + "print(history.closed, len(history.outcomes), file=sys.stderr)"
+    search = subprocess.Popen(
+        [sys.executable, "-W", "error", "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert search.stdout
+    assert search.stderr
+    with search, search.stdout, search.stderr:
+        assert search.stdout.readline() == "started: 80 to evaluate\n"
+        search.stdout.close()
+        assert search.stderr.read() == "budget 80\n"
+    assert search.returncode == 0
+
+
 def _read(controller: int, until: bytes | None, seconds: float) -> bytes:
     """Read what a terminal shows until some text appears, or to the end."""
     seen, deadline = b"", time.monotonic() + seconds

@@ -237,7 +237,7 @@ def test_failures_in_a_row_stop_the_search_with_the_last_traceback(tmp_path: Pat
     with pytest.raises(SearchStopped) as stopped:
         search(tmp_path, pool, max_consecutive_failures=6)
     assert "6 candidates in a row failed" in str(stopped.value)
-    assert f"Traceback of {pool.evaluated[-1]}" in str(stopped.value), "that of the last to arrive"
+    assert f"Traceback of {pool.evaluated[-1]}" in str(stopped.value), "that of the row's end"
     history = History.read(tmp_path)
     assert (history.closed, len(history.failures)) == ("failures", 6)
     assert pool.evaluated == list(range(10))
@@ -247,15 +247,38 @@ def test_failures_in_a_row_stop_the_search_with_the_last_traceback(tmp_path: Pat
     )
 
 
-def test_the_last_traceback_is_that_of_the_last_to_arrive(tmp_path: Path) -> None:
+@pytest.mark.parametrize("capacity", [1, 4, 64])
+@pytest.mark.parametrize("limit", [3, 4])
+def test_whether_failures_stop_a_search_has_no_race_in_it(capacity: int, limit: int, tmp_path: Path) -> None:
+    """Three of four fail, and are the first to arrive: never four in a row."""
+
     def failing(candidate: Candidate) -> Outcome:
+        if candidate.id % 4 == 3:
+            return toy_outcome(candidate)
         return Failure(candidate, f"Traceback of {candidate.id}", FailureKind.ERROR)
 
-    pool = ShufflingPool(capacity=8, order=1, outcome_of=failing)
-    with pytest.raises(SearchStopped, match="in a row failed") as stopped:
-        search(tmp_path, pool, max_consecutive_failures=3)
-    assert pool.evaluated[-1] != max(pool.evaluated)
-    assert f"Traceback of {pool.evaluated[-1]}" in str(stopped.value)
+    pool = ShufflingPool(capacity=capacity, order=1, outcome_of=failing)
+    if limit == 4:
+        assert len(search(tmp_path, pool, max_consecutive_failures=limit).outcomes) == BUDGET
+        return
+    with pytest.raises(SearchStopped, match="3 candidates in a row failed.*candidate 2 ") as stopped:
+        search(tmp_path, pool, max_consecutive_failures=limit)
+    assert "Traceback of 2" in str(stopped.value)
+
+
+def test_a_tracker_that_raises_is_dropped_and_the_search_goes_on(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    told: list[str] = []
+
+    class Broken(Tracker):
+        def outcome(self, history: History, outcome: Outcome) -> None:
+            told.append("outcome")
+            raise OSError("the display is gone")
+
+    assert len(search(tmp_path, trackers=[Broken()]).outcomes) == BUDGET
+    assert told == ["outcome"]
+    assert "Broken is broken" in caplog.text
 
 
 def test_an_interrupted_search_resumes_to_the_same_end(finished: tuple[Any, bytes, Facts], tmp_path: Path) -> None:

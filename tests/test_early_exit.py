@@ -130,11 +130,6 @@ def test_small_values_are_shown_with_their_digits() -> None:
         check_reachable([Gate("seconds", at_most=0.001)], [{"seconds": 0.0025}, {"seconds": 0.005}])
 
 
-def test_a_gate_on_what_is_no_cost_is_refused_with_the_nearest() -> None:
-    with pytest.raises(GateError, match="'parms' is none; did you mean 'params'"):
-        check_reachable([Gate("parms", at_most=3)], COSTS)
-
-
 def test_the_receipt_counts_driver_and_workers_and_estimates_seconds() -> None:
     asked = candidates(0, 4)
     outcomes = [evaluated(asked[0]), evaluated(asked[1]), rejected(asked[2]), rejected(asked[3])]

@@ -13,13 +13,13 @@ from toy import ToyEvaluator, ToySpace
 from evonas.errors import DataError, EvonasError
 from evonas.evaluation import (
     Candidate,
-    EarlyExit,
     Evaluation,
     Failure,
     FailureKind,
     Metric,
     NotFinite,
     Outcome,
+    Rejected,
     Rejection,
     Source,
     evaluate,
@@ -118,11 +118,11 @@ def test_an_exception_is_a_failure_of_its_kind(error: Exception, kind: FailureKi
 
 
 def test_an_early_exit_is_a_rejection() -> None:
-    assert raising(EarlyExit("synflow >= 3", 1.5, 3)) == Rejection(CANDIDATE, "synflow >= 3", 1.5, 3.0)
+    assert raising(Rejected("synflow >= 3", 1.5, 3)) == Rejection(CANDIDATE, "synflow >= 3", 1.5, 3.0)
 
 
 def test_an_early_exit_on_nan_is_a_failure() -> None:
-    outcome = raising(EarlyExit("synflow >= 3", float("nan"), 3.0))
+    outcome = raising(Rejected("synflow >= 3", float("nan"), 3.0))
     assert isinstance(outcome, Failure), "a journal cannot hold a NaN"
     assert outcome.kind is FailureKind.NOT_FINITE
     assert "synflow >= 3: nan" in outcome.reason

@@ -12,7 +12,7 @@ from evonas.errors import JournalError
 from evonas.evaluation import Candidate, Outcome
 from evonas.goals import Constraint
 from evonas.history import JOURNAL, History
-from evonas.journal import Asked, Closed, Event, Finished, Journal
+from evonas.journal import Asked, Closed, Continued, Event, Finished, Journal
 from evonas.pareto import ParetoFront
 
 
@@ -103,10 +103,23 @@ def test_failures_in_a_row_end_with_anything_else() -> None:
         *map(failed, asked[:3]), rejected(asked[3]), failed(asked[4]), evaluated(asked[5]), failed(asked[6])
     ):
         history.apply(event)
-        counts.append(history.consecutive_failures)
-    assert counts == [1, 2, 3, 0, 1, 0, 1]
+        counts.append(len(history.failures_in_a_row))
+    assert counts == [1, 2, 3, 3, 3, 3, 3], "the longest row"
     history.apply(Closed("failures", 8.0))
-    assert history.consecutive_failures == 0, "who resumes has mended something, and gets as many tries again"
+    assert history.failures_in_a_row == [], "who resumes has mended something, and gets as many tries again"
+
+
+def test_failures_in_a_row_are_counted_by_id_whatever_arrives_first() -> None:
+    asked = candidates(0, 4)
+    history = history_of(Asked(asked))
+    for outcome in (failed(asked[3]), failed(asked[2]), failed(asked[0]), evaluated(asked[1])):
+        history.apply(*finished(outcome))
+    assert [failure.candidate.id for failure in history.failures_in_a_row] == [2, 3]
+
+
+def test_a_continued_search_has_the_config_that_it_was_continued_with() -> None:
+    history = history_of(Continued({"evaluations": 60}))
+    assert history.config == {"evaluations": 60} != history.header.config
 
 
 def test_a_closed_search_can_go_on() -> None:

@@ -28,8 +28,10 @@ from evonas.evaluation import Candidate, Evaluation, Failure, FailureKind, Sourc
 from evonas.history import History
 from evonas.journal import Event
 from evonas.space import Genome, SearchSpace
+from evonas.tracking import mlflow as mlflow_module
 from evonas.tracking import mlflow_records as records
 from evonas.tracking.mlflow import MLflow
+from evonas.tracking.mlflow_delivery import Delivery
 from evonas.tracking.mlflow_links import Place
 from evonas.tracking.mlflow_store import Store, ui_command, ui_environment
 
@@ -52,6 +54,11 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def _no_address_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+
+
+@pytest.fixture(autouse=True)
+def _busy_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mlflow_module, "INTERRUPTED_SECONDS", mlflow_module.CLOSE_SECONDS)
 
 
 @dataclass(frozen=True)
@@ -348,11 +355,34 @@ def test_server_that_turns_us_away_is_named(tmp_path: Path, status: int, way_out
 
     with HTTPServer(("127.0.0.1", 0), Doorman) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        tracker = MLflow(tmp_path / "run", SPACE, uri=f"http://me:secret@127.0.0.1:{server.server_port}")
-        with pytest.raises(TrackingError, match=way_out) as raised:
+        tracker = MLflow(tmp_path / "run", SPACE, uri=f"http://127.0.0.1:{server.server_port}")
+        with pytest.raises(TrackingError, match=way_out):
             tracker.check()
         server.shutdown()
-    assert "secret" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("uri", "way_out"),
+    [
+        ("http://me:secret@host:5000", "before http://host:5000 .* MLFLOW_TRACKING_USERNAME"),
+        ("https://secret@host", "MLFLOW_TRACKING_TOKEN"),
+        ("http://me:sec/secret@host", "before http://host "),
+        ("postgresql://me:secret@host/db", "set MLFLOW_TRACKING_URI"),
+    ],
+)
+def test_password_in_the_address_is_refused_and_not_shown(tmp_path: Path, uri: str, way_out: str) -> None:
+    tracker = MLflow(tmp_path / "run", SPACE, uri=uri, must_answer=False)
+    for use in (tracker.check, tracker.sync):
+        with pytest.raises(TrackingError, match=way_out) as raised:
+            use()
+        assert "sec" not in str(raised.value)
+
+
+def test_database_takes_its_password_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    Store.of(Path("runs"), "postgresql://me@host:5432/db").check_scheme()
+    Store.of(Path("runs"), "sqlite:////home/a:b@c/mlflow.db").check_scheme()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "postgresql+psycopg2://me:secret@host:5432/db")
+    Store.of(Path("runs")).check_scheme()
 
 
 @pytest.mark.parametrize("uri", ["mlruns", "file:///tmp/mlruns", "htp://host:5000", "ftp://host"])
@@ -370,6 +400,42 @@ def test_address_comes_from_the_option_then_the_environment_then_the_run_folders
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://server:5000/")
     assert Store.of(Path("runs")) == Store("http://server:5000", None)
     assert Store.of(Path("runs"), "http://other").uri == "http://other"
+
+
+def _endless(delivery: Delivery, *, ending: bool) -> bool:
+    """Send something, slowly, and never come to an end."""
+    time.sleep(0.1)
+    return True
+
+
+def test_interrupted_search_waits_for_seconds_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(Delivery, "step", _endless)
+    monkeypatch.setattr(mlflow_module, "INTERRUPTED_SECONDS", 0.5)
+    run = new_run(tmp_path)
+    tracker = MLflow(run, SPACE)
+    _, history = play(tracker, run, search("impatient")[:12])
+    assert seconds(lambda: tracker.closed(history)) < 1.5
+    assert tracker.unsent
+    assert f"evonas sync {run}" in caplog.messages[-1]
+
+
+def test_ctrl_c_skips_the_wait_at_the_end_which_is_announced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(Delivery, "step", _endless)
+    monkeypatch.setattr(mlflow_module, "SILENT_SECONDS", 0.2)
+    run = new_run(tmp_path)
+    tracker = MLflow(run, SPACE)
+    _, history = play(tracker, run, search("skipped"))
+    threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT)).start()
+    assert 0.5 < seconds(lambda: tracker.closed(history)) < 5
+    assert tracker.unsent
+    announced, missing = caplog.messages
+    assert "Ctrl-C skips it" in announced
+    assert "lacks" in missing
+    assert seconds(lambda: tracker.closed(history)) < 0.05
 
 
 def test_sync_needs_a_journal(tmp_path: Path) -> None:
@@ -481,6 +547,7 @@ def in_a_process(script: str, run: Path) -> subprocess.CompletedProcess[str]:
     """Run a script that knows this module's names, and its `run` folder, in a process that may die."""
     known = f"import sys\nfrom pathlib import Path\nsys.path.insert(0, {str(Path(__file__).parent)!r})\n"
     known += f"from test_mlflow import *\nrun = Path({str(run)!r})\n"
+    known += "mlflow_module.INTERRUPTED_SECONDS = mlflow_module.SILENT_SECONDS = 30.0\n"  # on a busy machine
     return subprocess.run([sys.executable, "-c", known + script], capture_output=True, text=True, cwd=run)
 
 

@@ -14,7 +14,7 @@ import pytest
 from toy import header
 
 from evonas import journal, run_folder
-from evonas.errors import RunFolderError
+from evonas.errors import ConfigError, RunFolderError
 from evonas.history import JOURNAL
 from evonas.journal import Journal
 
@@ -32,33 +32,59 @@ def test_new_paths_differ_and_sort_by_time(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir()), "nothing is made yet"
 
 
+def use(path: Path, identity: str = "abc") -> None:
+    """Make or take the folder as a driver does."""
+    with run_folder.created(path, identity):
+        pass
+
+
 def test_a_folder_is_made_with_its_parents(tmp_path: Path) -> None:
-    run_folder.create(tmp_path / "runs" / "one", "abc")
+    use(tmp_path / "runs" / "one")
     assert (tmp_path / "runs" / "one").is_dir()
 
 
 def test_what_is_there_already_is_refused_and_said(tmp_path: Path) -> None:
     run = run_at(tmp_path / "run")
     with pytest.raises(RunFolderError, match="holds this very search: continue it with 'evonas resume"):
-        run_folder.create(run, "abc")
+        use(run, "abc")
     with pytest.raises(RunFolderError, match=r"another experiment \('toy', abc; this one is xyz\): name another"):
-        run_folder.create(run, "xyz")
+        use(run, "xyz")
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "beach.png").touch()
     with pytest.raises(RunFolderError, match="photos exists and is no run of evonas"):
-        run_folder.create(tmp_path / "photos", "abc")
+        use(tmp_path / "photos")
     (tmp_path / "file").touch()
     with pytest.raises(RunFolderError, match="cannot be made: Not a directory"):
-        run_folder.create(tmp_path / "file" / "run", "abc")
+        use(tmp_path / "file" / "run")
 
 
 def test_a_driver_killed_before_its_search_began_leaves_a_folder_to_use(tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "driver.lock").touch()
     (tmp_path / "run" / "journal.jsonl.new").write_text('{"event":"hea')
-    run_folder.create(tmp_path / "run", "abc")
-    Journal.create(tmp_path / "run" / JOURNAL, header()).close()
+    with pytest.raises(RunFolderError, match="ended before its search began: start it with 'evonas run' again"):
+        run_folder.find(tmp_path / "run")
+    with run_folder.created(tmp_path / "run", "abc"):
+        Journal.create(tmp_path / "run" / JOURNAL, header()).close()
     assert len(list(journal.read(tmp_path / "run" / JOURNAL))) == 1
+
+
+def test_a_search_refused_before_its_first_outcome_leaves_things_as_they_were(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    for path, left in ((tmp_path / "new", False), (tmp_path / "empty", True)):
+        with pytest.raises(ConfigError), run_folder.created(path, "abc"):
+            Journal.create(path / JOURNAL, header()).close()
+            raise ConfigError("no such device")
+        assert path.exists() == left
+        assert not left or not list(path.iterdir())
+
+
+def test_a_second_driver_neither_takes_nor_removes_a_folder_that_is_held(tmp_path: Path) -> None:
+    with run_folder.created(tmp_path / "run", "abc"):
+        with pytest.raises(RunFolderError, match="in use by another"):
+            use(tmp_path / "run")
+        Journal.create(tmp_path / "run" / JOURNAL, header()).close()
+    assert (tmp_path / "run" / JOURNAL).exists()
 
 
 def test_the_newest_run_is_meant_when_none_is_named(tmp_path: Path) -> None:
@@ -94,9 +120,3 @@ def test_a_folder_serves_one_driver_and_is_free_when_it_is_killed(tmp_path: Path
         assert time.monotonic() - began < 5
     with run_folder.locked(tmp_path):
         pass
-
-
-def test_discarding_removes_the_folder(tmp_path: Path) -> None:
-    run_folder.discard(run_at(tmp_path / "run"))
-    run_folder.discard(tmp_path / "run")
-    assert not (tmp_path / "run").exists()

@@ -19,7 +19,7 @@ CONNECT_SECONDS = 5.0
 WATCH_SECONDS = 5.0
 HEAD_SECONDS = 30.0
 """How long the head may be silent; after 60 s Ray ends the driver's process."""
-START_SECONDS = 120.0
+START_SECONDS = 600.0
 """How long the pool is content without any worker."""
 _HTTP2_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\x00\x00\x00\x04\x00\x00\x00\x00\x00"
 _SETTINGS_FRAME = 4

@@ -32,10 +32,10 @@ class Trained(Evaluator):
     metrics = (
         Metric("valid_error", worst=1.0),
         Metric("valid_accuracy", maximize=True, worst=0.0),
-        Metric("valid_loss", unit="nats"),
-        Metric("train_loss", unit="nats"),
+        Metric("valid_loss"),
+        Metric("train_loss"),
         Metric("epochs"),
-        Metric("seconds", unit="s"),
+        Metric("seconds"),
     )
 
     def __init__(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -37,6 +38,7 @@ class Console(Tracker):
 
     `evaluations` is the budget: how many candidates get an outcome. `live` is decided by whether `console` writes to
     a terminal. A thread of rich's draws the panel; it reads only the latest `_State`, and the front, both immutable.
+    When nobody reads any more (`evonas run ... | head`), it falls silent.
     """
 
     def __init__(
@@ -62,7 +64,8 @@ class Console(Tracker):
             from rich.live import Live
 
             self._live = Live(console=self._terminal, get_renderable=self._panel, transient=True)
-            self._live.start()
+            with self._while_read():
+                self._live.start()
 
     def outcome(self, history: History, outcome: Outcome) -> None:
         """Count an outcome; the first failure is shown at once, because it may be a bug."""
@@ -83,7 +86,8 @@ class Console(Tracker):
     def closed(self, history: History) -> None:
         """Give the cursor back and say how the search ended."""
         if self._live:
-            self._live.stop()
+            with self._while_read():
+                self._live.stop()
             self._live = None
         self._state = _State.of(history)
         ending = ENDINGS.get(history.closed, history.closed) if history.closed else "not finished"
@@ -94,7 +98,17 @@ class Console(Tracker):
         self._last_line = time.monotonic()
         encoding = self._terminal.encoding
         plain = text.encode(encoding, errors="replace").decode(encoding)
-        self._terminal.print(plain, markup=False, highlight=False, emoji=False, soft_wrap=True)
+        with self._while_read():
+            self._terminal.print(plain, markup=False, highlight=False, emoji=False, soft_wrap=True)
+
+    @contextmanager
+    def _while_read(self) -> Iterator[None]:
+        """Go on after a broken pipe: rich makes itself quiet, sends what is still printed to nowhere, and exits."""
+        try:
+            yield
+        except SystemExit:
+            if not self._terminal.quiet:
+                raise
 
     def _progress(self, gain: float = 0.0) -> str:
         return ", ".join([*self._standing(gain), *self._pace.words(self._budget - self._state.done)])

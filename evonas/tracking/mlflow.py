@@ -25,6 +25,15 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.5, 5.0
 CLOSE_SECONDS = 30.0
 """How long the end of a search waits for a server that answers."""
 
+INTERRUPTED_SECONDS = 5.0
+"""How long a person who interrupts a search waits for that."""
+
+STEP_SECONDS = 1.0
+"""How long either waits for the last step, begun before the time was over."""
+
+SILENT_SECONDS = 2.0
+"""How long either waits without a word."""
+
 LAST_ATTEMPTS, HANGING_SECONDS = 3, 3.0
 """So often a server that fails at once is tried at the end of a search; one that takes longer to fail is given up."""
 
@@ -96,13 +105,13 @@ class MLflow(Tracker):
         self._news.set()
 
     def closed(self, history: History) -> None:
-        """Wait until everything is there, the server fails, or CLOSE_SECONDS are over; say what is missing."""
+        """Wait until everything is there, the server fails, the time is over, or Ctrl-C; say what is missing."""
         if self._thread is None:
             return
-        self._deadline = time.monotonic() + CLOSE_SECONDS
-        self._ending.set()
-        self._news.set()
-        self._thread.join(CLOSE_SECONDS + LONGEST_PAUSE)
+        try:
+            self._wait(self._thread, CLOSE_SECONDS if history.closed else INTERRUPTED_SECONDS)
+        except KeyboardInterrupt:
+            self._deadline = 0.0
         if self._delivery and not self._thread.is_alive():
             with contextlib.suppress(Exception):  # a hook never raises, and this only counts
                 self._delivery.settle()
@@ -159,6 +168,17 @@ class MLflow(Tracker):
 
     def _server(self, server: str | None) -> str:
         return (server or (self._store.address if self._store.remote else f"http://127.0.0.1:{UI_PORT}")).rstrip("/")
+
+    def _wait(self, thread: threading.Thread, limit: float) -> None:
+        """Let the thread send the rest: it begins nothing new after `limit` seconds."""
+        self._deadline = time.monotonic() + limit
+        self._ending.set()
+        self._news.set()
+        thread.join(min(SILENT_SECONDS, limit))
+        if thread.is_alive():
+            log.warning("sending the rest to MLflow at %s: Ctrl-C skips it, 'evonas sync %s' sends it later",
+                        self._store.address, self._run_folder)  # fmt: skip
+            thread.join(max(0.0, self._deadline - time.monotonic()) + STEP_SECONDS)
 
     def _follow(self) -> None:
         """Send what the journal gains until the search ends; whatever goes wrong, try again later."""

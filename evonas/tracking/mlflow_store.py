@@ -43,17 +43,32 @@ class Store:
     @property
     def address(self) -> str:
         """The URI as it may be shown: without a user's name and password."""
-        return re.sub("//[^/]*@", "//", self.uri)
+        return self.uri if self.uri.startswith("sqlite") else re.sub("//.*@", "//", self.uri)
 
     def check_scheme(self) -> None:
-        """Raise TrackingError if MLflow cannot keep runs under such a URI."""
+        """Raise TrackingError if MLflow cannot keep runs under such a URI, or if everyone could read its password."""
         scheme = urlsplit(self.uri).scheme.partition("+")[0]
         if scheme in (*REMOTE, *DATABASES) and "://" in self.uri:
+            self._check_no_secret()
             return
         raise TrackingError(
             f"tracking.uri '{self.address}' is no address that MLflow can use: give http://host:port of a server, or "
             f"sqlite:////absolute/path/mlflow.db, or leave it out for a store beside the run folders"
         )
+
+    def _check_no_secret(self) -> None:
+        """The URI of an experiment lies in its journal and in MLflow; one from the environment does not."""
+        leak = "would lie in the run folder and in MLflow for everyone to read"
+        if self.remote and self.uri != self.address:
+            raise TrackingError(
+                f"the user's name and password before {self.address} {leak}: leave them out of the address and set "
+                f"MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN"
+            )
+        user = self.uri.removesuffix(self.address.partition("//")[2]).partition("//")[2]
+        if ":" in user and self.uri != os.environ.get("MLFLOW_TRACKING_URI"):
+            raise TrackingError(
+                f"the password before {self.address} {leak}: leave tracking.uri out and set MLFLOW_TRACKING_URI"
+            )
 
     def check_answer(self) -> None:
         """Raise TrackingError if this is a server that does not answer, or not to us; returns or raises in seconds."""
