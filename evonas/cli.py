@@ -99,7 +99,9 @@ def resume(
 ) -> None:
     """Continue a search that was interrupted, or prolong one that ended.
 
-    Only what does not decide the outcome may change: pool.*, tracking.*, and evaluations, the length of the search.
+    Only what does not decide the outcome may change: pool.* (but not the threads or the kind of device of a worker),
+    tracking.*, and evaluations, the length of the search. Prolonged by whole generations, it equals a search that was
+    as long from the start.
     """
     from evonas import run_folder, search
 

@@ -159,7 +159,7 @@ def _fitted(space: Component, data: Dataset) -> Component:
         if name not in defaults:
             continue
         given = options.get(name)
-        if given not in (fact, _plain(defaults[name].default)):
+        if name in options and given not in (fact, _plain(defaults[name].default)):
             raise ConfigError(
                 f"space: {name} is {given}, and the data '{data.name}' has {fact}: leave it out to follow the data"
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,9 @@ MISTAKES: dict[str, tuple[dict[str, Any], list[str]]] = {
         ["NSGA3", "did you mean 'NSGA2'"],
     ),
     "module that does not exist": ({"space": "evonas.spaces.cell2001:Cell201"}, ["cell2001", "did you mean 'cell201'"]),
+    "strategy of the wrong kind": ({"strategy": "synthetic:FormulaEvaluator"}, ["FormulaEvaluator", "Strategy"]),
+    "pool of the wrong kind": ({"pool": "synthetic:IntegerSpace"}, ["IntegerSpace", "WorkerPool"]),
+    "tracker of the wrong kind": ({"tracking": "synthetic:IntegerSpace"}, ["IntegerSpace", "Tracker"]),
     "class of the wrong kind": ({"space": "synthetic:FormulaEvaluator"}, ["FormulaEvaluator"]),
     "objective that is not measured": (
         {"objectives": ["valid_eror", "params"]},
@@ -65,10 +69,11 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "200")
 
-    def run(*words: object) -> tuple[object, str]:
+    def run(*words: object, fails: bool = True) -> tuple[object, str]:
         monkeypatch.setattr(sys, "argv", ["evonas", *map(str, words)])
         with pytest.raises(SystemExit) as stopped:
             main()
+        assert bool(stopped.value.code) == fails or not fails
         return stopped.value.code, capsys.readouterr().err
 
     return run
@@ -129,6 +134,19 @@ def test_run_folder_that_exists(tmp_path: Path) -> None:
         assert said in done.stderr, done.stderr
         assert "Traceback" not in done.stderr
     assert (tmp_path / "run" / "journal.jsonl").read_bytes() == journal, "and it is as it was"
+
+
+@pytest.mark.parametrize("key", ["space", "data", "tracking"])
+def test_nothing_that_a_run_folder_names_is_executed(key: str, command: Any, tmp_path: Path) -> None:
+    assert evonas("run", write_experiment(tmp_path, evaluations=12), "--run", "run", cwd=tmp_path).returncode == 0
+    journal = tmp_path / "run" / "journal.jsonl"
+    header, rest = journal.read_text().split("\n", 1)
+    record = json.loads(header)
+    record["config"][key] = {"use": "os:system", "command": "touch executed"}
+    journal.write_text(json.dumps(record) + "\n" + rest)
+    for words in (["front", "run"], ["resume", "run"], ["sync", "run"]):
+        command(*words, fails=False)
+    assert not (tmp_path / "executed").exists()
 
 
 def test_run_folder_in_use(tmp_path: Path, command: Any) -> None:

@@ -33,6 +33,11 @@ def test_a_shape_that_contradicts_the_data_is_refused() -> None:
         prepare(parse({**DIGITS, "space": {"classes": 7}}))
 
 
+def test_a_space_may_leave_shape_and_classes_to_the_data_altogether() -> None:
+    search = prepare(parse({**DIGITS, "space": "needing:Needing"}))
+    assert search.experiment.space.options == {"input_shape": [1, 8, 8], "classes": 10}
+
+
 def test_direction_and_worst_value_come_from_what_is_declared() -> None:
     search = prepare(parse({**FORMULA, "objectives": ["valid_error", "macs"], "gates": []}))
     error, macs = search.goals.objectives

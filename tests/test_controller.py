@@ -261,7 +261,7 @@ def test_whether_failures_stop_a_search_has_no_race_in_it(capacity: int, limit: 
     if limit == 4:
         assert len(search(tmp_path, pool, max_consecutive_failures=limit).outcomes) == BUDGET
         return
-    with pytest.raises(SearchStopped, match="3 candidates in a row failed.*candidate 2 ") as stopped:
+    with pytest.raises(SearchStopped, match=r"3 candidates in a row failed.*candidate 2 ") as stopped:
         search(tmp_path, pool, max_consecutive_failures=limit)
     assert "Traceback of 2" in str(stopped.value)
 

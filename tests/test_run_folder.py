@@ -69,12 +69,18 @@ def test_a_driver_killed_before_its_search_began_leaves_a_folder_to_use(tmp_path
     assert len(list(journal.read(tmp_path / "run" / JOURNAL))) == 1
 
 
+def refused(path: Path) -> None:
+    """Begin a search that turns out to be impossible."""
+    with run_folder.created(path, "abc"):
+        Journal.create(path / JOURNAL, header()).close()
+        raise ConfigError("no such device")
+
+
 def test_a_search_refused_before_its_first_outcome_leaves_things_as_they_were(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     for path, left in ((tmp_path / "new", False), (tmp_path / "empty", True)):
-        with pytest.raises(ConfigError), run_folder.created(path, "abc"):
-            Journal.create(path / JOURNAL, header()).close()
-            raise ConfigError("no such device")
+        with pytest.raises(ConfigError):
+            refused(path)
         assert path.exists() == left
         assert not left or not list(path.iterdir())
 

@@ -108,6 +108,19 @@ def test_a_finished_search_can_be_prolonged(tmp_path: Path) -> None:
     assert digest(after[:60]) == digest(before)
 
 
+def test_what_a_search_was_resumed_with_holds_until_it_is_changed_again(tmp_path: Path) -> None:
+    """Prolonged, interrupted and resumed: it goes on to the new length, with nothing said a second time."""
+    assert evonas("run", write_experiment(tmp_path, evaluator=SLOW), "--run", "run", cwd=tmp_path).returncode == 0
+    process = start("resume", "run", "evaluations=96", cwd=tmp_path)
+    wait_for_outcomes(tmp_path / "run", 70, process)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert evonas("resume", "run", cwd=tmp_path).returncode == 0
+    assert len(History.read(tmp_path / "run").outcomes) == 96
+    shorter = evonas("resume", "run", "evaluations=50", cwd=tmp_path)
+    assert (shorter.returncode, "cannot be less" in shorter.stderr) == (2, True), shorter.stderr
+
+
 def test_resuming_a_finished_search_changes_nothing(tmp_path: Path) -> None:
     assert evonas("run", write_experiment(tmp_path), "--run", "run", cwd=tmp_path).returncode == 0
     before = (tmp_path / "run" / "journal.jsonl").read_bytes()

@@ -83,7 +83,10 @@ class Delivery:
 
         Once `ending`, what a person looks at first goes first. Raises what the client raises when the server is
         gone: the next call then begins by asking what arrived. What the server refuses is left out and counted.
+        A search that has no outcome yet may still be refused, and MLflow does not hear of it.
         """
+        if not self._history.outcomes:
+            return False
         if ending and not self._ending:
             self._ending = True
             self._runs.connected &= not self._doubtful  # what the server did after we gave up waiting shows by now
@@ -104,7 +107,11 @@ class Delivery:
     @property
     def unsent(self) -> int:
         """How many runs and generations (and the summary) MLflow lacks as far as we know; 0 when it has everything."""
-        return 0 if self._ended else len(self._queue) + len(self._history.generations) - self._generations + 1
+        return (
+            0
+            if self._ended or not self._history.outcomes
+            else len(self._queue) + len(self._history.generations) - self._generations + 1
+        )
 
     def settle(self) -> None:
         """Take in the rest of the journal, to know what is missing, and note that in the run folder."""
