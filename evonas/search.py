@@ -169,5 +169,6 @@ def _other_experiment(path: Path, now: Experiment, before: Experiment) -> str:
     changed = [key for key in was if was[key] != is_.get(key)]
     return (
         f"{path} belongs to another experiment: {', '.join(changed) or 'its config'} would change, and only "
-        f"{', '.join(sorted(CHANGEABLE))} may (of pool, all but the threads and the kind of device): start a new run with 'evonas run'"
+        f"{', '.join(sorted(CHANGEABLE))} may (of pool, all but the threads and the kind of device): start a new run "
+        f"with 'evonas run'"
     )
