@@ -88,14 +88,31 @@ def test_front_is_the_same_on_any_number_of_workers(
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_search_ends_cleanly_and_says_how_to_resume(number: signal.Signals, tmp_path: Path) -> None:
-    process = start("run", write_experiment(tmp_path, evaluator=SLOW), "--run", "run", cwd=tmp_path)
+@pytest.mark.parametrize("pool", ["evonas.workers.local_pool:LocalPool", "evonas.workers.ray_pool:RayPool"])
+def test_an_interrupted_search_ends_cleanly_and_says_how_to_resume(
+    pool: str, number: signal.Signals, tmp_path: Path
+) -> None:
+    process = start("run", write_experiment(tmp_path, evaluator=SLOW, pool=pool), "--run", "run", cwd=tmp_path)
     wait_for_outcomes(tmp_path / "run", 5, process)
     process.send_signal(number)
     assert process.wait(timeout=30) == 130
     output = (tmp_path / "output.log").read_text()
     assert "evonas resume run" in output
     assert "Traceback" not in output
+
+
+def test_data_is_loaded_once_by_the_driver_and_once_by_each_worker(tmp_path: Path) -> None:
+    experiment = write_experiment(
+        tmp_path, evaluations=8, strategy={"population": 8}, gates=[], data="counted:blobs",
+        space={"use": "evonas.spaces.cell201:Cell201", "stem_channels": 2, "cells_per_stage": 1, "stages": 1},
+        evaluator={"use": "evonas.workers.trained:Trained", "epochs": 1},
+        pool={"use": "evonas.workers.ray_pool:RayPool", "workers": 2},
+    )  # fmt: skip
+    done = evonas("run", experiment, "--run", "run", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    loads = (tmp_path / "loads").read_text().split()
+    assert len(loads) == len(set(loads)) == 3
+    assert len(History.read(tmp_path / "run").evaluations) == 8
 
 
 def test_a_finished_search_can_be_prolonged(tmp_path: Path) -> None:
