@@ -225,7 +225,9 @@ def _resumable(path: Path) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        if (path / "journal.jsonl").exists():
+        from evonas.history import JOURNAL
+
+        if (path / JOURNAL).exists():
             command = f"evonas resume {shlex.quote(str(path))}"
             typer.echo(f"\nInterrupted. Nothing finished is lost; continue with:\n\n    {command}\n")
         else:

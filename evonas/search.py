@@ -42,7 +42,7 @@ def run(
     trackers = _trackers(search, path, watch)
     with run_folder.created(path, header.config_hash), closing(Journal.create(path / JOURNAL, header)) as journal:
         (path / "experiment.yaml").write_text(yaml.safe_dump(search.experiment.plain(), sort_keys=False))
-        return path, _search(search, path, journal, [header], trackers)
+        return path, _search(search, path, journal, History(header), [], trackers)
 
 
 def resume(
@@ -63,9 +63,10 @@ def resume(
             search = _same_search(path, history, overrides, force=force)
             trackers = _trackers(search, path, watch)
             if search.experiment.plain() != history.config:
-                events.append(Continued(search.experiment.plain()))
-                journal.append(events[-1:])
-            return _search(search, path, journal, events, trackers)
+                continued = Continued(search.experiment.plain())
+                journal.append([continued])
+                history.apply(continued)
+            return _search(search, path, journal, history, events, trackers)
 
 
 def _same_search(path: Path, history: History, overrides: Sequence[str], *, force: bool) -> Search:
@@ -97,9 +98,14 @@ def _same_search(path: Path, history: History, overrides: Sequence[str], *, forc
 
 
 def _search(
-    search: Search, path: Path, journal: Journal, events: Sequence[Event], trackers: Sequence[Tracker]
+    search: Search,
+    path: Path,
+    journal: Journal,
+    history: History,
+    events: Sequence[Event],
+    trackers: Sequence[Tracker],
 ) -> History:
-    history = History.replay(events)
+    """Search on from `history`, which `events` have led to."""
     early_exit = EarlyExit(search.space, search.gates)
     strategy = search.strategy(early_exit)
     replay(strategy, events)

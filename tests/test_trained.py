@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from evaluator_contract import EvaluatorContract
+from one_thread import one_thread  # noqa: F401
 from tiny_space import TinySpace
 from torch import Tensor, nn
 
@@ -27,14 +27,6 @@ from evonas.workers.trained import Trained
 
 DATA = digits(train_size=200)
 GENOME = (2, 1, 1)
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 class TestTrained(EvaluatorContract):

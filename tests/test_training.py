@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from one_thread import one_thread  # noqa: F401
 from tiny_space import TinySpace
 from torch import Tensor, nn
 
@@ -26,14 +27,6 @@ CPU = torch.device("cpu")
 RECIPE = Recipe(epochs=2, batch_size=64, learning_rate=0.1, warmup_epochs=0.5, weight_decay=5e-4)
 DATA = digits(train_size=300)
 TRAIN, VALID = Examples.of(DATA, DATA.train, CPU), Examples.of(DATA, DATA.valid, CPU)
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def trained(recipe: Recipe = RECIPE, seed: int = 0) -> tuple[nn.Module, Epoch]:
