@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections import deque
 from collections.abc import Sequence
 from typing import Literal
@@ -24,8 +23,9 @@ _log = logging.getLogger(__name__)
 class Controller:
     """Keeps the pool busy with what the strategy asks for until `evaluations` candidates have an outcome.
 
-    Every event is in the journal, on the disk, before anything acts on it, so the journal is the only checkpoint: a
-    controller that is given a history continues it, the candidates without an outcome first.
+    The journal is the only checkpoint: a controller that is given a history continues it, the candidates without an
+    outcome first. Outcomes are written the moment they arrive, and one `sync` a turn of the loop makes them and the
+    candidates that were asked for in reply durable, before a worker or a tracker hears of them.
     """
 
     def __init__(
@@ -50,18 +50,19 @@ class Controller:
         self._max_consecutive_failures = max_consecutive_failures
         self._queue: deque[Candidate] = deque(history.pending)
         self._held: set[int] = set()
+        self._news: list[Outcome | Generation] = []
         self._asked: dict[tuple[Genome, int | None], int] = {
             (candidate.genome, candidate.budget): candidate.id for candidate in history.candidates.values()
         }
-        self._clock_start = time.monotonic() - history.elapsed
+        self._clock_start = pool.clock() - history.elapsed
 
     def run(self) -> History:
         """Search to the end; raise SearchStopped after too many failures in a row, and let an interrupt through."""
-        self._notify("started")
+        self._tell_trackers("started")
         try:
             self._loop()
         finally:
-            self._notify("closed")
+            self._tell_trackers("closed")
         return self._history
 
     def _loop(self) -> None:
@@ -70,11 +71,12 @@ class Controller:
             if not self._held:
                 reason = "budget" if len(self._history.candidates) >= self._evaluations else "exhausted"
                 if self._history.closed != reason:
-                    self._record([Closed(reason, self._elapsed())])
+                    self._close(reason)
                 return
             outcomes = self._pool.next_outcomes()
             self._release(outcomes)
-            self._record([Finished(outcome, self._elapsed()) for outcome in outcomes])
+            elapsed = self._elapsed()
+            self._record([Finished(outcome, elapsed) for outcome in outcomes])
             self._stop_if_all_fail()
 
     def _fill(self) -> None:
@@ -83,10 +85,12 @@ class Controller:
             if not self._queue:
                 self._ask(free)
             if not self._queue:
-                return
+                break
             batch = [self._queue.popleft() for _ in range(min(free, len(self._queue)))]
+            self._commit()
             self._pool.submit(batch)
             self._held.update(candidate.id for candidate in batch)
+        self._commit()
 
     def _ask(self, free: int) -> None:
         left = self._evaluations - len(self._history.candidates)
@@ -121,18 +125,30 @@ class Controller:
             self._held.remove(outcome.candidate.id)
 
     def _record(self, events: Sequence[Event]) -> None:
-        """Make events durable, then let the history, the strategy and the trackers know."""
-        self._journal.append(events)
+        """Write events, so that they outlive this process, and let the history and the strategy know."""
+        self._journal.write(events)
         for event in events:
             completed = self._history.apply(event)
             if isinstance(event, Finished):
                 self._strategy.tell(event.outcome)
-                self._notify("outcome", event.outcome)
-            for generation in completed:
-                self._notify("generation", generation)
+                self._news.append(event.outcome)
+            self._news.extend(completed)
 
-    def _notify(self, hook: Literal["started", "outcome", "generation", "closed"], *news: Outcome | Generation) -> None:
-        """Tell every tracker; one that raises is told nothing more, because a tracker never stops a search."""
+    def _commit(self) -> None:
+        """Make what is written durable, and let the trackers know."""
+        self._journal.sync()
+        news, self._news = self._news, []
+        for item in news:
+            self._tell_trackers("generation" if isinstance(item, Generation) else "outcome", item)
+
+    def _close(self, reason: str) -> None:
+        self._record([Closed(reason, self._elapsed())])
+        self._commit()
+
+    def _tell_trackers(
+        self, hook: Literal["started", "outcome", "generation", "closed"], *news: Outcome | Generation
+    ) -> None:
+        """Call a hook of every tracker; one that raises hears nothing more, because a tracker never stops a search."""
         for tracker in list(self._trackers):
             try:
                 getattr(tracker, hook)(self._history, *news)
@@ -145,7 +161,7 @@ class Controller:
         if len(failures) < self._max_consecutive_failures:
             return
         failure = failures[-1]
-        self._record([Closed("failures", self._elapsed())])
+        self._close("failures")
         raise SearchStopped(
             f"{len(failures)} candidates in a row failed, which looks like a bug and not like bad luck. "
             f"The last one, candidate {failure.candidate.id} {list(failure.candidate.genome)} ({failure.kind}):\n\n"
@@ -153,7 +169,7 @@ class Controller:
         )
 
     def _elapsed(self) -> float:
-        return round(time.monotonic() - self._clock_start, 3)
+        return round(self._pool.clock() - self._clock_start, 3)
 
 
 def replay(strategy: Strategy, events: Sequence[Event]) -> None:

@@ -47,14 +47,28 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
+class Worker:
+    """Where an evaluation was made: its host and device, and the versions of the libraries that computed it."""
+
+    host: str
+    device: str
+    versions: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Evaluation:
-    """The numbers of a candidate, how they were obtained, and how long that took."""
+    """The numbers of a candidate, how they were obtained, and how long that took.
+
+    `reused_from` names the run and candidate whose evaluation of the same network was found in a cache.
+    """
 
     candidate: Candidate
     metrics: Metrics
     source: Source
     seconds: float
     seed: int
+    worker: Worker | None = None
+    reused_from: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from evonas import journal
 from evonas.errors import JournalError
 from evonas.evaluation import Candidate, Evaluation, Failure, Outcome, Rejection
 from evonas.goals import Constraint, Goals, Objective
-from evonas.journal import Asked, Closed, Continued, Event, Finished, Header
+from evonas.journal import Asked, Closed, Continued, Event, Finished, Header, Joined
 from evonas.pareto import ParetoFront
 
 JOURNAL = "journal.jsonl"
@@ -57,6 +57,7 @@ class History:
         self.evaluated_seconds = 0.0
         self.closed: str | None = None
         self.elapsed = 0.0
+        self._kinds: Counter[type[Outcome]] = Counter()
         self._open: Counter[int] = Counter()
         self._newest_generation = 0
         self._unsettled: deque[int] = deque()
@@ -101,6 +102,8 @@ class History:
                 return self._complete(before=1 + self._newest_generation if self.candidates else 0)
             case Continued(config):
                 self.config = config
+            case Joined():
+                pass
             case Header():
                 raise JournalError("a journal has one header, its first line")
         return []
@@ -128,7 +131,7 @@ class History:
     @property
     def mean_seconds(self) -> float:
         """The mean duration of an evaluation, 0 before the first."""
-        evaluated = sum(1 for outcome in self.outcomes.values() if isinstance(outcome, Evaluation))
+        evaluated = self._kinds[Evaluation]
         return self.evaluated_seconds / evaluated if evaluated else 0.0
 
     def _of_kind(self, kind: type[T]) -> list[T]:
@@ -136,6 +139,7 @@ class History:
 
     def _add(self, outcome: Outcome) -> None:
         self.outcomes[outcome.candidate.id] = outcome
+        self._kinds[type(outcome)] += 1
         self._open[outcome.candidate.generation] -= 1
         if isinstance(outcome, Evaluation):
             self.evaluated_seconds += outcome.seconds
@@ -158,7 +162,6 @@ class History:
         return completed
 
     def _summary(self, number: int) -> Generation:
-        kinds = Counter(type(outcome) for outcome in self.outcomes.values())
         best = {}
         for column, objective in enumerate(self.goals.objectives):
             if self.front.members:
@@ -166,9 +169,9 @@ class History:
                 best[objective.metric] = member.metrics[objective.metric]
         return Generation(
             number=number,
-            evaluated=kinds[Evaluation],
-            failed=kinds[Failure],
-            rejected=kinds[Rejection],
+            evaluated=self._kinds[Evaluation],
+            failed=self._kinds[Failure],
+            rejected=self._kinds[Rejection],
             turned_away=self.turned_away.total(),
             front_size=len(self.front.members),
             hypervolume=self.front.hypervolume,

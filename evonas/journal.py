@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from evonas.errors import JournalError
-from evonas.evaluation import Candidate, Evaluation, Failure, FailureKind, Outcome, Rejection, Source
+from evonas.evaluation import Candidate, Evaluation, Failure, FailureKind, Outcome, Rejection, Source, Worker
 
-FORMAT = 1
+FORMAT = 2
 TEMPORARY = ".new"
 
 
@@ -63,15 +65,29 @@ class Continued:
     config: Mapping[str, Any]
 
 
-Event = Header | Asked | Finished | Closed | Continued
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """A worker returned its first outcome; later lines name it by `number`. The journal writes this event itself."""
+
+    number: int
+    worker: Worker
+
+
+Event = Header | Asked | Finished | Closed | Continued | Joined
 
 
 class Journal:
-    """An append-only file of events. Opening one drops a last line that was torn by a crash."""
+    """An append-only file of events. Opening one drops a last line that was torn by a crash.
 
-    def __init__(self, path: Path) -> None:
+    `write` hands events to the operating system, so that they outlive this process; `sync` returns when they are on
+    the disk. What acts on events outside this process comes after `sync`: one covers all that was written before it.
+    """
+
+    def __init__(self, path: Path, workers: Sequence[Worker] = ()) -> None:
         self.path = path
         self._file = path.open("ab", buffering=0)
+        self._workers = {worker: number for number, worker in enumerate(workers)}
+        self._synced = True
 
     @classmethod
     def create(cls, path: Path, header: Header) -> Journal:
@@ -98,23 +114,54 @@ class Journal:
             raise JournalError(f"{path} is empty: no search was started here; remove the folder and run again")
         with path.open("r+b") as file:
             file.truncate(whole)
-        return cls(path), events
+        return cls(path, [event.worker for event in events if isinstance(event, Joined)]), events
 
     def append(self, events: Sequence[Event]) -> None:
         """Write events and return when they are on the disk; raise JournalError if it is full or gone."""
-        lines = memoryview(b"".join(encode(event) for event in events))
+        self.write(events)
+        self.sync()
+
+    def write(self, events: Sequence[Event]) -> None:
+        """Write events, so that they outlive this process; raise JournalError if the disk is full or gone."""
+        lines = memoryview(b"".join(line for event in events for line in self._lines(event)))
+        self._synced &= not lines
         try:
             while lines:
                 lines = lines[self._file.write(lines) :]
+        except OSError as error:
+            raise self._unwritable(error) from error
+
+    def sync(self) -> None:
+        """Return when all that was written is on the disk; raise JournalError if it cannot be."""
+        if self._synced:
+            return
+        try:
             os.fsync(self._file.fileno())
         except OSError as error:
-            raise JournalError(
-                f"{self.path} cannot be written: {error.strerror}: mend that and resume, nothing finished is lost"
-            ) from error
+            raise self._unwritable(error) from error
+        self._synced = True
 
     def close(self) -> None:
         """Close the file; may be called twice."""
+        if not self._file.closed:
+            with contextlib.suppress(JournalError):  # who writes has been told, or is beyond telling
+                self.sync()
         self._file.close()
+
+    def _lines(self, event: Event) -> Iterator[bytes]:
+        worker = event.outcome.worker if isinstance(event, Finished) and isinstance(event.outcome, Evaluation) else None
+        if worker is None:
+            yield encode(event)
+            return
+        if (number := self._workers.get(worker)) is None:
+            number = self._workers[worker] = len(self._workers)
+            yield encode(Joined(number, worker))
+        yield encode(event, number)
+
+    def _unwritable(self, error: OSError) -> JournalError:
+        return JournalError(
+            f"{self.path} cannot be written: {error.strerror}: mend that and resume, nothing finished is lost"
+        )
 
 
 def read(path: Path) -> Iterator[Event]:
@@ -140,8 +187,11 @@ class Cursor:
         return [self._decoder.decode(line) for line in whole.splitlines()]
 
 
-def encode(event: Event) -> bytes:
-    """Return an event as a line of JSON."""
+_to_json = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+
+
+def encode(event: Event, worker: int | None = None) -> bytes:
+    """Return an event as a line of JSON; `worker` is the number of the one that evaluated."""
     record: dict[str, Any]
     match event:
         case Header():
@@ -151,17 +201,23 @@ def encode(event: Event) -> bytes:
             record = {"event": "asked", "candidates": rows, "turned_away": dict(event.turned_away)}
         case Finished():
             record = {"event": "finished", "elapsed": event.elapsed, **_encode_outcome(event.outcome)}
+            if worker is not None:
+                record["worker"] = worker
         case Closed():
             record = {"event": "closed", "reason": event.reason, "elapsed": event.elapsed}
         case Continued():
             record = {"event": "continued", "config": event.config}
-    return json.dumps(record, separators=(",", ":"), allow_nan=False).encode() + b"\n"
+        case Joined(number, joined):
+            record = {"event": "worker", "number": number, **asdict(joined)}
+    return _to_json(record).encode() + b"\n"
 
 
 def _encode_outcome(outcome: Outcome) -> dict[str, Any]:
     match outcome:
         case Evaluation(candidate, metrics, source, seconds, seed):
             fields = {"metrics": dict(metrics), "source": source, "seconds": seconds, "seed": seed}
+            if outcome.reused_from is not None:
+                fields["reused_from"] = outcome.reused_from
         case Failure(candidate, reason, kind):
             fields = {"failure": kind, "reason": reason}
         case Rejection(candidate, gate, value, bound):
@@ -176,6 +232,7 @@ class _Decoder:
         self._path = path
         self._number = 0
         self._candidates: dict[int, Candidate] = {}
+        self._workers: dict[int, Worker] = {}
 
     def decode(self, line: bytes) -> Event:
         self._number += 1
@@ -183,9 +240,9 @@ class _Decoder:
         try:
             record = json.loads(line)
             kind = record.pop("event")
-            if kind == "header" and record["format"] != FORMAT:
+            if kind == "header" and record["format"] not in range(1, FORMAT + 1):
                 raise JournalError(
-                    f"{where} has format {record['format']}, and this version of evonas reads {FORMAT}: "
+                    f"{where} has format {record['format']}, and this version of evonas reads 1 to {FORMAT}: "
                     f"use the one that wrote it ({record.get('versions', {}).get('evonas', 'unknown')})"
                 )
             event = self._event(kind, record)
@@ -212,13 +269,20 @@ class _Decoder:
                 return Closed(record["reason"], record["elapsed"])
             case "continued":
                 return Continued(record["config"])
+            case "worker":
+                versions = tuple((name, version) for name, version in record["versions"])
+                worker = self._workers[record["number"]] = Worker(record["host"], record["device"], versions)
+                return Joined(record["number"], worker)
             case unknown:
                 raise ValueError(f"unknown event '{unknown}'")
 
     def _outcome(self, record: dict[str, Any]) -> Outcome:
         candidate = self._candidates[record["id"]]
         if "metrics" in record:
-            return Evaluation(candidate, record["metrics"], Source(record["source"]), record["seconds"], record["seed"])
+            metrics = {sys.intern(name): value for name, value in record["metrics"].items()}
+            worker = self._workers[record["worker"]] if "worker" in record else None
+            source, reused_from = Source(record["source"]), record.get("reused_from")
+            return Evaluation(candidate, metrics, source, record["seconds"], record["seed"], worker, reused_from)
         if "failure" in record:
             return Failure(candidate, record["reason"], FailureKind(record["failure"]))
         return Rejection(candidate, record["rejected_by"], record["value"], record["bound"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Protocol
@@ -12,8 +13,11 @@ from evonas.evaluation import Candidate, Evaluator, Outcome
 class EvaluatorRecipe(Protocol):
     """A small picklable description of an evaluator; each worker builds its own once."""
 
-    def build(self) -> Evaluator:
-        """Return a new evaluator; raise an EvonasError for what the user must mend."""
+    def build(self, shared: object = None) -> Evaluator:
+        """Return a new evaluator; raise an EvonasError for what the user must mend.
+
+        `shared` is what the driver has loaded already, large and read-only: it may be used in place of loading it.
+        """
         ...
 
 
@@ -24,7 +28,7 @@ class WorkerPool(ABC):
     """
 
     capacity: int
-    """How many candidates the pool can usefully hold at once."""
+    """How many candidates the pool can usefully hold at once; it may change as the pool learns how long they take."""
 
     @abstractmethod
     def submit(self, candidates: Sequence[Candidate]) -> None:
@@ -33,6 +37,10 @@ class WorkerPool(ABC):
     @abstractmethod
     def next_outcomes(self, timeout: float | None = None) -> list[Outcome]:
         """Wait for at least one outcome, return all that are there; [] after `timeout` seconds or if none is held."""
+
+    def clock(self) -> float:
+        """Return the seconds by which the search is timed; a simulated pool has a clock of its own."""
+        return time.monotonic()
 
     @abstractmethod
     def close(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -194,11 +195,21 @@ def test_a_finished_search_is_prolonged_to_its_new_budget(tmp_path: Path) -> Non
     assert [generation.number for generation in history.generations] == list(range(len(history.generations)))
 
 
-def test_the_journal_is_written_before_anything_acts(tmp_path: Path) -> None:
-    path = tmp_path / JOURNAL
+def test_the_journal_is_written_before_anything_acts_and_durable_before_others_hear_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, durable = tmp_path / JOURNAL, [0]
+    real = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        real(descriptor)
+        durable[0] = max(durable[0], path.stat().st_size if path.exists() else 0)
+
+    monkeypatch.setattr(os, "fsync", fsync)
 
     class WatchingPool(ShufflingPool):
         def submit(self, candidates: Sequence[Candidate]) -> None:
+            assert durable[0] == path.stat().st_size
             asked = [c for event in read(path) if isinstance(event, Asked) for c in event.candidates]
             assert all(candidate in asked for candidate in candidates)
             super().submit(candidates)
@@ -210,6 +221,7 @@ def test_the_journal_is_written_before_anything_acts(tmp_path: Path) -> None:
 
     class WatchingTracker(Tracker):
         def outcome(self, history: History, outcome: Outcome) -> None:
+            assert durable[0] == path.stat().st_size
             assert outcome in [event.outcome for event in read(path) if isinstance(event, Finished)]
 
     def watching(early_exit: EarlyExit) -> Strategy:

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from evonas.errors import JournalError
-from evonas.evaluation import Candidate, Evaluation, Failure, FailureKind, Rejection, Source
-from evonas.journal import Asked, Closed, Cursor, Event, Finished, Header, Journal, encode, read
+from evonas.evaluation import Candidate, Evaluation, Failure, FailureKind, Rejection, Source, Worker
+from evonas.journal import Asked, Closed, Cursor, Event, Finished, Header, Joined, Journal, encode, read
 
 HEADER = Header(
     name="journaled",
@@ -143,8 +143,8 @@ def test_the_header_is_the_first_line_and_the_only_one(path: Path) -> None:
 
 def test_another_format_is_refused_with_the_version_that_wrote_it(path: Path) -> None:
     future = json.loads(encode(HEADER))
-    path.write_text(json.dumps({**future, "format": 2, "colour": "blue"}) + "\n")
-    with pytest.raises(JournalError, match=r"has format 2, and this version of evonas reads 1: use .*0\.1\.0"):
+    path.write_text(json.dumps({**future, "format": 3, "colour": "blue"}) + "\n")
+    with pytest.raises(JournalError, match=r"has format 3, and this version of evonas reads 1 to 2: use .*0\.1\.0"):
         list(read(path))
 
 
@@ -231,4 +231,45 @@ def test_a_cursor_does_not_notice_that_a_torn_line_was_cut(written: Path) -> Non
 
 def test_a_header_holds_its_format() -> None:
     assert isinstance(HEADER, Header)
-    assert json.loads(encode(HEADER))["format"] == 1
+    assert json.loads(encode(HEADER))["format"] == 2
+
+
+def test_the_first_format_is_still_read(path: Path) -> None:
+    path.write_bytes(encode(HEADER).replace(b'"format":2', b'"format":1') + encode(EVENTS[1]))
+    assert list(read(path))[1] == EVENTS[1]
+
+
+def test_where_an_evaluation_was_made_is_told_once_and_named_by_number(path: Path) -> None:
+    here, there = Worker("alpha", "cpu", (("torch", "2.13.0"),)), Worker("beta", "cuda:0 H100", ())
+    made = [
+        Finished(Evaluation(candidate, {"valid_error": 0.5}, Source.TRAINED, 1.0, 0, worker, reused), 1.0)
+        for candidate, worker, reused in zip(
+            CANDIDATES, [here, there, here, None, there], [None, None, "run-7/12", None, None], strict=False
+        )
+    ]
+    journal = Journal.create(path, HEADER)
+    journal.append([Asked(CANDIDATES), *made[:2]])
+    journal.close()
+    append(path, *made[2:])
+    events = list(read(path))
+    assert [event for event in events if isinstance(event, Finished)] == made
+    assert [event for event in events if isinstance(event, Joined)] == [Joined(0, here), Joined(1, there)]
+    assert path.read_bytes().count(b"alpha") == 1
+
+
+def test_what_is_written_outlives_the_process_and_one_sync_covers_it_all(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[int] = []
+    journal = Journal.create(path, HEADER)
+    monkeypatch.setattr(os, "fsync", synced.append)
+    for event in EVENTS[1:]:
+        journal.write([event])
+        assert list(read(path))[-1] == event
+    assert synced == []
+    for _ in range(3):
+        journal.sync()
+    assert len(synced) == 1
+    journal.write([Closed("budget", 2e4)])
+    journal.close()
+    assert len(synced) == 2, "closing syncs what is left"
