@@ -16,7 +16,7 @@ from typing import Any
 
 from evonas.errors import ComponentError, ConfigError, EvonasError, nearest
 
-SUPPLIED = frozenset({"space", "data", "goals", "admit", "seed", "recipe", "run_folder"})
+SUPPLIED = frozenset({"space", "data", "goals", "admit", "seed", "recipe", "shared", "run_folder"})
 """Parameter names that evonas fills in; every other parameter of a component's constructor is an option."""
 
 

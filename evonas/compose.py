@@ -35,9 +35,10 @@ class ExperimentRecipe:
     evaluator: Component
     seed: int
 
-    def build(self) -> Evaluator:
-        """Build data, space and evaluator; raise an EvonasError for what the user must mend."""
-        return _evaluator(self, self.space.build(), _dataset(self.data))
+    def build(self, shared: object = None) -> Evaluator:
+        """Build data (unless it is `shared`), space and evaluator; raise an EvonasError for what the user must mend."""
+        data = shared if isinstance(shared, Dataset) else _dataset(self.data)
+        return _evaluator(self, self.space.build(), data)
 
 
 @dataclass(frozen=True)

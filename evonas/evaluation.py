@@ -7,7 +7,7 @@ import time
 import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from evonas.errors import EvonasError
@@ -164,6 +164,11 @@ def evaluate(evaluator: Evaluator, candidate: Candidate) -> Outcome:
             candidate, traceback.format_exc(), FailureKind.OUT_OF_MEMORY if out_of_memory else FailureKind.ERROR
         )
     return Evaluation(candidate, metrics, evaluator.source, seconds=time.perf_counter() - started, seed=seed)
+
+
+def made_by(worker: Worker | None, outcome: Outcome) -> Outcome:
+    """Return the outcome with its worker noted, if it is an evaluation."""
+    return replace(outcome, worker=worker) if isinstance(outcome, Evaluation) else outcome
 
 
 def _measured(evaluator: Evaluator, candidate: Candidate) -> dict[str, float]:

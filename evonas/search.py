@@ -138,7 +138,9 @@ def _finished(history: History, evaluations: int) -> bool:
 
 
 def _pool(search: Search) -> WorkerPool:
-    pool: WorkerPool = checked(search.experiment.pool, WorkerPool).build({"recipe": search.recipe})
+    pool: WorkerPool = checked(search.experiment.pool, WorkerPool).build(
+        {"recipe": search.recipe, "shared": search.data}
+    )
     return pool
 
 

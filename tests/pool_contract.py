@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from pool_evaluators import ActionRecipe, BrokenRecipe, OddRecipe, RefusingRecipe, candidates
 
@@ -31,9 +33,9 @@ def run(pool: WorkerPool, waiting: Sequence[Candidate], patience: float = 60) ->
 
 
 def timeless(outcome: Outcome) -> Outcome:
-    """Return an outcome without what may differ between two evaluations: its time, the path through the code."""
+    """Return an outcome without what may differ between two evaluations: time, place, the path through the code."""
     if isinstance(outcome, Evaluation):
-        return replace(outcome, seconds=0.0)
+        return replace(outcome, seconds=0.0, worker=None)
     return replace(outcome, reason=outcome.reason.splitlines()[-1]) if isinstance(outcome, Failure) else outcome
 
 
@@ -107,11 +109,24 @@ class PoolContract:
         assert pool.next_outcomes() == []
         assert pool.next_outcomes(timeout=30) == []
 
-    def test_capacity_is_positive_and_constant(self, pool: WorkerPool) -> None:
+    def test_capacity_is_positive_and_constant_where_evaluations_take_time(self, pool: WorkerPool) -> None:
         before = pool.capacity
         assert before >= 1
-        run(pool, candidates("compute", range(3)))
+        run(pool, candidates("sleep", (1, 2, 3)))
         assert pool.capacity == before
+
+    def test_an_evaluation_says_where_it_was_made(self, pool: WorkerPool) -> None:
+        [outcome] = run(pool, candidates("compute"))
+        assert isinstance(outcome, Evaluation)
+        assert outcome.worker is not None
+        assert outcome.worker.host == socket.gethostname()
+        assert outcome.worker.device.startswith("cpu, 1 thread")
+        assert dict(outcome.worker.versions)["numpy"] == np.__version__
+
+    def test_the_clock_goes_forward(self, pool: WorkerPool) -> None:
+        before = pool.clock()
+        run(pool, candidates("sleep", (1,)))
+        assert pool.clock() > before
 
     def test_closing_twice_is_closing_once_even_with_candidates_held(self, pool: WorkerPool) -> None:
         pool.submit(candidates("compute"))

@@ -30,6 +30,8 @@ ACTIONS = (
     "kill_itself",
     "kill_itself_once",
     "hang",
+    "hang_once",
+    "take_memory",
     "wait_for_release",
     "tell_threads",
     "tell_device",
@@ -115,6 +117,14 @@ class ActionEvaluator(Evaluator):
         while True:
             time.sleep(3600)
 
+    def hang_once(self, number: int, genome: Genome) -> float:
+        if len(processes(self.folder, "hang_once", number)) == 1:
+            time.sleep(3600)
+        return float(number)
+
+    def take_memory(self, number: int, genome: Genome) -> float:
+        return float(np.ones(number * 12_500_000)[0])  # a tenth of a gigabyte for each
+
     def wait_for_release(self, number: int, genome: Genome) -> float:
         while not (self.folder / "release").exists():
             time.sleep(0.01)
@@ -148,7 +158,7 @@ class ActionRecipe:
 
     folder: Path
 
-    def build(self) -> Evaluator:
+    def build(self, shared: object = None) -> Evaluator:
         return ActionEvaluator(self.folder)
 
 
@@ -156,7 +166,7 @@ class ActionRecipe:
 class RefusingRecipe:
     """A recipe whose evaluator cannot be built, for a reason that the user can mend."""
 
-    def build(self) -> Evaluator:
+    def build(self, shared: object = None) -> Evaluator:
         raise ConfigError("'epochs' must be 1 or more, and is 0")
 
 
@@ -164,7 +174,7 @@ class RefusingRecipe:
 class BrokenRecipe:
     """A recipe with a bug."""
 
-    def build(self) -> Evaluator:
+    def build(self, shared: object = None) -> Evaluator:
         raise KeyError("learning_rate")
 
 
@@ -172,7 +182,7 @@ class BrokenRecipe:
 class OddRecipe:
     """A recipe that refuses with an error that cannot travel as it is."""
 
-    def build(self) -> Evaluator:
+    def build(self, shared: object = None) -> Evaluator:
         raise OddError("a hole", "the data")
 
 
@@ -180,6 +190,6 @@ class OddRecipe:
 class DyingRecipe:
     """A recipe that kills every worker which follows it."""
 
-    def build(self) -> Evaluator:
+    def build(self, shared: object = None) -> Evaluator:
         os.kill(os.getpid(), signal.SIGKILL)
         raise AssertionError

@@ -67,6 +67,7 @@ def cluster(folder: Path) -> dict[str, Any]:
     outcomes = [type(outcome).__name__ for _ in range(2) for outcome in pool.next_outcomes(timeout=60)]
     pool.close()
     on_gpu = RayPool(ActionRecipe(folder), gpus=0.5, cpus=0.5, address=nodes.address)
+    gpu_workers = on_gpu.capacity
     device = [outcome.metrics["value"] for outcome in run(on_gpu, candidates("tell_device"))]  # type: ignore[union-attr]
     try:
         RayPool(ActionRecipe(folder), cpus=2, address=nodes.address)
@@ -79,7 +80,7 @@ def cluster(folder: Path) -> dict[str, Any]:
     return {
         "outcomes": outcomes,
         "attempts": sum(len(processes(folder, "wait_for_release", number)) for number in range(2)),
-        "gpu_workers": on_gpu.capacity,
+        "gpu_workers": gpu_workers,
         "device": device,
         "refused": refused,
         "closing_seconds": time.monotonic() - closing,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,14 +32,12 @@ class Examples:
     @classmethod
     def of(cls, data: Dataset, split: Split, device: torch.device) -> Examples:
         """Return a split of `data`, normalised by its training split, for use on `device`."""
-        mean, std = (
-            torch.from_numpy(value.reshape(-1, *[1] * (split.inputs.ndim - 2))) for value in data.normalisation()
-        )
+        mean, std = (_tensor(value.reshape(-1, *[1] * (split.inputs.ndim - 2))) for value in data.normalisation())
         if split.inputs.dtype == np.uint8:
-            inputs = torch.from_numpy(np.ascontiguousarray(split.inputs))
+            inputs = _tensor(np.ascontiguousarray(split.inputs))
         else:
-            inputs = torch.from_numpy(_normalised(split.inputs, mean.double().numpy(), std.double().numpy()))
-        labels = torch.from_numpy(split.labels)
+            inputs = _tensor(_normalised(split.inputs, mean.double().numpy(), std.double().numpy()))
+        labels = _tensor(split.labels)
         if device.type == "cuda":
             if inputs.nbytes <= _SHARE * torch.cuda.mem_get_info(device)[0]:
                 inputs, labels = inputs.to(device), labels.to(device)
@@ -68,6 +67,13 @@ class Examples:
     def first(self, count: int) -> Examples:
         """Return the first `count` examples, sharing memory."""
         return Examples(self.inputs[:count], self.labels[:count], self.mean, self.std, self.device)
+
+
+def _tensor(array: np.ndarray) -> Tensor:
+    """Return a tensor that shares memory with an array, which may be read-only: it is never written to."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The given NumPy array is not writable")
+        return torch.from_numpy(array)
 
 
 def _normalised(inputs: np.ndarray, mean: np.ndarray, std: np.ndarray) -> np.ndarray:

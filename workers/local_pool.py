@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from typing import Literal
 
 from evonas.errors import require
-from evonas.evaluation import Candidate, Evaluator, Outcome, evaluate
+from evonas.evaluation import Candidate, Evaluator, Outcome, Worker, evaluate, made_by
 from evonas.pool import EvaluatorRecipe, WorkerPool
+from evonas.workers.provenance import this_worker
 from evonas.workers.worker_actor import build_evaluator, worker_environment
 
 
@@ -22,13 +23,21 @@ class LocalPool(WorkerPool):
 
     capacity = 1
 
-    def __init__(self, recipe: EvaluatorRecipe, *, threads: int = 1, device: Literal["cpu", "cuda:0"] = "cpu") -> None:
+    def __init__(
+        self,
+        recipe: EvaluatorRecipe,
+        shared: object = None,
+        *,
+        threads: int = 1,
+        device: Literal["cpu", "cuda:0"] = "cpu",
+    ) -> None:
         require("threads", threads, threads >= 1, "1 or more")
-        self._recipe = recipe
+        self._recipe, self._shared = recipe, shared
         self._threads = threads
         self._device = device
         self._queue: deque[Candidate] = deque()
         self._evaluator: Evaluator | None = None
+        self._here: Worker | None = None
 
     def submit(self, candidates: Sequence[Candidate]) -> None:
         """Queue candidates."""
@@ -40,8 +49,9 @@ class LocalPool(WorkerPool):
             return []
         with worker_environment(self._threads, self._device):
             if self._evaluator is None:
-                self._evaluator = build_evaluator(self._recipe)
-            return [evaluate(self._evaluator, self._queue.popleft())]
+                self._evaluator = build_evaluator(self._recipe, self._shared)
+                self._here = this_worker(self._device, self._threads)
+            return [made_by(self._here, evaluate(self._evaluator, self._queue.popleft()))]
 
     def close(self) -> None:
         """Forget what is queued, and the evaluator."""

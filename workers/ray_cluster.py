@@ -9,7 +9,7 @@ import secrets
 import socket
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,27 +28,39 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """What a living node has, used or not."""
+    """What a living node has, used or not; `custom` are resources by the names that the cluster gave them."""
 
     cpus: float
     gpus: float
+    custom: tuple[tuple[str, float], ...] = ()
 
-    def fits(self, cpus: float, gpus: float) -> int:
-        """Return how many workers of so many CPUs and GPUs the node can hold."""
-        by_gpus = self.gpus / gpus if gpus else float("inf")
-        return int(min(self.cpus / cpus, by_gpus) + 1e-9)
+    def fits(self, cpus: float, gpus: float, custom: Mapping[str, float] | None = None) -> int:
+        """Return how many workers of so many CPUs, GPUs and custom resources the node can hold."""
+        has = dict(self.custom)
+        shares = [has.get(name, 0.0) / amount for name, amount in (custom or {}).items()]
+        shares += [self.gpus / gpus] if gpus else []
+        return int(min([self.cpus / cpus, *shares]) + 1e-9)
 
 
-def workers_to_start(nodes: Sequence[Node], wanted: int | None, cpus: float, gpus: float, *, grows: bool) -> int:
+def workers_to_start(
+    nodes: Sequence[Node],
+    wanted: int | None,
+    cpus: float,
+    gpus: float,
+    custom: Mapping[str, float] | None = None,
+    *,
+    grows: bool,
+) -> int:
     """Return the wanted number of workers, or as many as fit.
 
     Raises ResourceError where none fits or, if the cluster never grows, fewer than wanted: Ray would wait for ever.
     """
-    fit = sum(node.fits(cpus, gpus) for node in nodes)
+    fit = sum(node.fits(cpus, gpus, custom) for node in nodes)
     if fit == 0 or (wanted is not None and fit < wanted and not grows):
+        also = "".join(f", '{name}: {amount:g}'" for name, amount in (custom or {}).items())
         raise ResourceError(
-            f"{wanted or 1} worker(s) of 'cpus: {cpus:g}' and 'gpus: {gpus:g}' do not fit, {fit} would; nodes: "
-            f"{describe(nodes)}; ask for less with 'workers', 'cpus' or 'gpus', or set another 'address'"
+            f"{wanted or 1} worker(s) of 'cpus: {cpus:g}' and 'gpus: {gpus:g}'{also} do not fit, {fit} would; nodes: "
+            f"{describe(nodes)}; ask for less with 'workers', 'cpus', 'gpus' or 'resources', or set another 'address'"
         )
     if wanted is not None and fit < wanted:
         _log.warning("%d of %d workers fit now, and the others start when nodes join: %s", fit, wanted, describe(nodes))
@@ -58,14 +70,23 @@ def workers_to_start(nodes: Sequence[Node], wanted: int | None, cpus: float, gpu
 def describe(nodes: Sequence[Node]) -> str:
     """Return the nodes in words, the largest first."""
     counts = sorted(Counter(nodes).items(), key=lambda item: (item[0].gpus, item[0].cpus), reverse=True)
-    return ", ".join(f"{count} of {node.cpus:g} CPUs and {node.gpus:g} GPUs" for node, count in counts) or "none"
+    texts = [
+        f"{count} of {node.cpus:g} CPUs and {node.gpus:g} GPUs"
+        + "".join(f", {name}: {amount:g}" for name, amount in node.custom)
+        for node, count in counts
+    ]
+    return ", ".join(texts) or "none"
+
+
+class HeadSilent(ResourceError):
+    """The head of the cluster does not answer any more."""
 
 
 class Vigil:
     """Decides when waiting for a cluster has to end: its head is gone, or no worker can start."""
 
     def __init__(self, head: str) -> None:
-        self._head = head
+        self.head = head
         self._looked = time.monotonic()
         self._silent_since: float | None = None
         self._alone_since: float | None = None
@@ -76,13 +97,13 @@ class Vigil:
         if now < self._looked + WATCH_SECONDS:
             return None
         self._looked = now
-        if not answers(self._head):
+        if not answers(self.head):
             self._silent_since = self._silent_since or now
             silent = now - self._silent_since
             if silent < HEAD_SECONDS:
                 return None
-            return ResourceError(
-                f"the head of the Ray cluster at {self._head} has not answered for {silent:.0f} s: bring the cluster "
+            return HeadSilent(
+                f"the head of the Ray cluster at {self.head} has not answered for {silent:.0f} s: bring the cluster "
                 f"back and resume, nothing that is finished is lost"
             )
         self._silent_since = None

@@ -1,61 +1,64 @@
-"""A pool of Ray actors that survives the loss of its workers."""
+"""A pool of Ray actors that survives the loss of its workers, its nodes and its cluster."""
 
 from __future__ import annotations
 
 import logging
 import math
-import re
-import sys
 import time
 from collections import deque
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from evonas.errors import EvonasError, ResourceError, require
-from evonas.evaluation import Candidate, Failure, FailureKind, Outcome
+from evonas.evaluation import Candidate, Evaluation, Failure, FailureKind, Outcome, Worker, made_by
 from evonas.pool import EvaluatorRecipe, WorkerPool
-from evonas.workers.ray_cluster import (
-    WATCH_SECONDS,
-    Vigil,
-    answers,
-    workers_to_start,
-)
-from evonas.workers.ray_session import connect, living_nodes
-from evonas.workers.worker_actor import EvonasWorker
+from evonas.workers.ray_cluster import WATCH_SECONDS, HeadSilent, answers
+from evonas.workers.ray_crew import Crew, Request, cannot_be_set_up, cause_of_death, kill
+from evonas.workers.ray_session import living_nodes
+from evonas.workers.tasks import CallSize, Stragglers, Task, TaskQueue
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class _Task:
-    """A candidate, and what became of its attempts so far."""
+class _Member:
+    """A worker that has started: its actor, and where it is."""
 
-    candidate: Candidate
-    troubles: tuple[str, ...] = ()
+    actor: Any
+    worker: Worker
 
 
 @dataclass(frozen=True, slots=True)
 class _Flight:
-    """What an actor is doing: evaluating the candidate of a task, or starting (None)."""
+    """What an actor is doing: evaluating tasks since `began`, or starting (no tasks)."""
 
     actor: Any
-    task: _Task | None = None
+    worker: Worker | None = None
+    tasks: tuple[Task, ...] = ()
+    began: float = 0.0
     deadline: float = math.inf
 
 
 class RayPool(WorkerPool):
-    """Evaluates each candidate in one of `workers` Ray actors of `cpus` CPUs (as many torch threads) and `gpus` GPUs.
+    """Evaluates candidates in `workers` Ray actors of `cpus` CPUs (as many torch threads) and `gpus` GPUs each.
 
     A worker that dies, or that keeps a candidate longer than `timeout_seconds`, is killed and replaced, and its
-    candidate tried again up to `retries` times; then it is a Failure that tells of every attempt. Ray's own restarts
-    are off: they hide the cause, and run a candidate that kills its worker again and again.
+    candidate tried again up to `retries` times, after `backoff_seconds` and then twice as long each time; then it is a
+    Failure that tells of every attempt. So is one that runs out of memory: out of `memory_gb`, if given, which is what
+    a worker may take for its work. Ray's own restarts are off: they hide the cause, and run a candidate that kills its
+    worker again and again. Evaluations that cost less than a call share one; what is lost together is tried singly,
+    and no candidate is blamed for another.
+
+    With a `straggler_factor` workers that have nothing to do run a candidate a second time which takes longer than
+    that multiple of the median duration; the first result wins.
 
     Without `address` and RAY_ADDRESS a private Ray is started on this machine: on loopback, with a secret of its own,
     no dashboard. There, `workers` times `cpus` may exceed the machine's CPUs, which the workers then share. With an
-    address, workers that do not fit now start when nodes join. Without `workers` there are as many as fit. A Ray that
-    this process has already initialised is used as it is, and outlives the pool.
+    address, workers that do not fit now start when nodes join, and when the whole cluster is gone it is awaited for
+    `patience_seconds`. Without `workers` there are as many as fit. `resources` are custom resources of the cluster,
+    by name, that each worker asks for. A Ray that this process has already initialised is used as it is, and outlives
+    the pool. What the driver has loaded (`shared`) reaches each node once, through Ray's object store.
 
     Raises ConfigError for options out of range, and ResourceError where no worker fits or no cluster answers.
     """
@@ -63,12 +66,18 @@ class RayPool(WorkerPool):
     def __init__(
         self,
         recipe: EvaluatorRecipe,
+        shared: object = None,
         *,
         workers: int | None = None,
         cpus: float = 1,
         gpus: float = 0,
+        memory_gb: float | None = None,
+        resources: Mapping[str, float] | None = None,
         timeout_seconds: float | None = None,
         retries: int = 1,
+        backoff_seconds: float = 0.5,
+        straggler_factor: float | None = None,
+        patience_seconds: float = 600,
         address: str | None = None,
     ) -> None:
         require("workers", workers, workers is None or workers >= 1, "1 or more, or null for as many as fit")
@@ -76,37 +85,39 @@ class RayPool(WorkerPool):
         require(
             "gpus", gpus, 0 <= gpus < 1 or (gpus > 0 and float(gpus).is_integer()), "0, a part of one, or whole GPUs"
         )
+        require("memory_gb", memory_gb, memory_gb is None or 0 < memory_gb < math.inf, "above 0, or null")
+        require("resources", resources, all(amount > 0 for amount in (resources or {}).values()), "amounts above 0")
         require("timeout_seconds", timeout_seconds, timeout_seconds is None or timeout_seconds > 0, "above 0, or null")
-        require("retries", retries, retries >= 0, "0 or more")
+        require("patience_seconds", patience_seconds, patience_seconds >= 0, "0 or more")
         self._timeout_seconds = math.inf if timeout_seconds is None else timeout_seconds
-        self._retries = retries
-        self._idle: deque[Any] = deque()
+        self._patience_seconds = patience_seconds
+        self._queue = TaskQueue(retries, backoff_seconds)
+        self._stragglers = Stragglers(straggler_factor)
+        self._calls = CallSize()
+        self._idle: deque[_Member] = deque()
         self._flights: dict[Any, _Flight] = {}
-        self._queue: deque[_Task] = deque()
         self._refusal: EvonasError | None = None
         self._failed_starts = 0
         self._closed = False
-        self._connection = connect(address, cpus_each=cpus, workers=workers)
+        memory_bytes = None if memory_gb is None else int(memory_gb * 1e9)
+        self._crew = Crew(recipe, shared, Request(cpus, gpus, memory_bytes, resources or {}), workers, address)
         try:
-            import ray
-
-            self._vigil = Vigil(ray.get_runtime_context().gcs_address)
-            self.capacity = workers_to_start(living_nodes(), workers, cpus, gpus, grows=not self._connection.private)
-            self._recipe: bytes = ray.cloudpickle.dumps(recipe)
-            self._threads, self._device = max(1, int(cpus)), "cuda:0" if gpus else "cpu"
-            self._actor_class = ray.remote(EvonasWorker).options(
-                num_cpus=cpus, num_gpus=gpus, max_restarts=0, max_task_retries=0
-            )
             self._start_missing()
         except BaseException:
             self.close()
             raise
 
+    @property
+    def capacity(self) -> int:  # type: ignore[override]
+        """As many as there are workers or, where calls carry several, so many that the next call is there too."""
+        size = self._calls.size
+        return self._crew.size * (1 if size == 1 else 2 * size)
+
     def submit(self, candidates: Sequence[Candidate]) -> None:
         """Take candidates and hand them to the workers that are free."""
         if self._closed:
             raise RuntimeError("the pool is closed")
-        self._queue.extend(_Task(candidate) for candidate in candidates)
+        self._queue.add(candidates)
         self._hand_out()
 
     def next_outcomes(self, timeout: float | None = None) -> list[Outcome]:
@@ -130,125 +141,168 @@ class RayPool(WorkerPool):
         if self._closed:
             return
         self._closed = True
-        import ray
-
-        actors = [*self._idle, *(flight.actor for flight in self._flights.values())]
-        if actors and ray.is_initialized() and answers(ray.get_runtime_context().gcs_address):
-            for actor in actors:
-                _kill(actor)
+        actors = [member.actor for member in self._idle] + [flight.actor for flight in self._flights.values()]
         self._idle.clear()
         self._flights.clear()
         self._queue.clear()
-        if self._connection.opened:
-            ray.shutdown()
+        self._crew.leave(actors)
 
     def _evaluating(self) -> bool:
-        return any(flight.task is not None for flight in self._flights.values())
+        return any(flight.tasks for flight in self._flights.values())
 
     def _start_missing(self) -> None:
-        search_path = [entry or str(Path.cwd()) for entry in sys.path]
-        while len(self._idle) + len(self._flights) < self.capacity:
-            actor = self._actor_class.remote(search_path, self._threads, self._device)
-            self._flights[actor.start.remote(self._recipe)] = _Flight(actor)
+        while len(self._idle) + len(self._flights) < self._crew.size:
+            actor, reference = self._crew.recruit()
+            self._flights[reference] = _Flight(actor)
 
     def _hand_out(self) -> None:
-        while self._queue and self._idle:
-            actor, task = self._idle.popleft(), self._queue.popleft()
-            reference = actor.evaluate.remote(task.candidate)
-            self._flights[reference] = _Flight(actor, task, time.monotonic() + self._timeout_seconds)
+        """Give every idle worker something to do, and late candidates to those for whom nothing is left."""
+        now = time.monotonic()
+        while self._idle:
+            share = min(self._calls.size, -(-len(self._queue) // self._crew.size))
+            tasks = tuple(self._queue.take(share, now)) or self._late(now)
+            if not tasks:
+                return
+            member = self._idle.popleft()
+            reference = member.actor.evaluate.remote([task.candidate for task in tasks])
+            self._flights[reference] = _Flight(member.actor, member.worker, tasks, now, now + self._timeout_seconds)
+
+    def _late(self, now: float) -> tuple[Task, ...]:
+        """Return the task of a straggler that only one worker evaluates, if nothing else is left to do."""
+        if self._queue:
+            return ()
+        late = now - self._stragglers.late_after()
+        for flight in self._flights.values():
+            if len(flight.tasks) == 1 and flight.began <= late and len(self._flights_of(flight.tasks[0])) == 1:
+                _log.info("candidate %d is late, and evaluated a second time", flight.tasks[0].candidate.id)
+                return flight.tasks
+        return ()
+
+    def _flights_of(self, task: Task) -> list[Any]:
+        return [r for r, f in self._flights.items() if any(t.candidate.id == task.candidate.id for t in f.tasks)]
 
     def _collect(self, until: float) -> list[Outcome]:
         """Wait for something to happen, no longer than until `until`, and return the outcomes that came of it."""
         import ray
 
         references = list(self._flights)
-        wake = min(until, time.monotonic() + WATCH_SECONDS, *(flight.deadline for flight in self._flights.values()))
-        ready, _ = ray.wait(references, num_returns=1, timeout=max(0.0, wake - time.monotonic()))
+        ready, _ = ray.wait(references, num_returns=1, timeout=max(0.0, self._wake(until) - time.monotonic()))
         if ready:
             ready, _ = ray.wait(references, num_returns=len(references), timeout=0)
-        ended = [self._land(reference) for reference in ready]
+        outcomes: list[Outcome] = []
+        for reference in ready:
+            if reference in self._flights:  # the second flight of a straggler ends with the first
+                outcomes += self._land(self._flights.pop(reference), reference)
         now = time.monotonic()
         for reference in [reference for reference, flight in self._flights.items() if flight.deadline <= now]:
             trouble = f"no result within {self._timeout_seconds:g} s, so the worker was killed"
-            ended.append(self._lose(self._flights.pop(reference), FailureKind.TIMEOUT, trouble))
-        working = bool(self._idle) or self._evaluating()
-        self._refusal = self._refusal or self._vigil.complaint(working, living_nodes)
-        return [outcome for outcome in ended if outcome is not None]
+            outcomes += self._lose(self._flights.pop(reference), FailureKind.TIMEOUT, trouble)
+        self._watch()
+        return outcomes
 
-    def _land(self, reference: Any) -> Outcome | None:
+    def _wake(self, until: float) -> float:
+        """Return when to stop waiting: to watch the cluster, end a hang, end a pause or look for stragglers."""
+        now = time.monotonic()
+        moments = [until, now + WATCH_SECONDS, *(flight.deadline for flight in self._flights.values())]
+        if self._idle:
+            late_after = self._stragglers.late_after()
+            began = [flight.began for flight in self._flights.values() if flight.tasks]
+            moments += [self._queue.next_due(), *(moment + late_after for moment in began if moment + late_after > now)]
+        return min(moments)
+
+    def _watch(self) -> None:
+        """Look after the cluster: one that is gone is awaited, other trouble ends the search."""
+        working = bool(self._idle) or self._evaluating()
+        complaint = self._crew.vigil.complaint(working, living_nodes)
+        if isinstance(complaint, HeadSilent) and self._crew.can_rejoin and self._patience_seconds > 0:
+            self._start_over()
+        else:
+            self._refusal = self._refusal or complaint
+
+    def _start_over(self) -> None:
+        """Join the cluster again when it is back, with new workers for all that was in flight."""
+        lost = [task for flight in self._flights.values() for task in flight.tasks]
+        self._flights.clear()
+        self._idle.clear()
+        self._queue.put_back(list({task.candidate.id: task for task in lost}.values()))
+        self._crew.rejoin(self._patience_seconds)
+        self._start_missing()
+
+    def _land(self, flight: _Flight, reference: Any) -> list[Outcome]:
         import ray
         from ray.exceptions import OutOfMemoryError, RayError, RayTaskError
 
-        flight = self._flights.pop(reference)
         try:
-            result: Outcome | EvonasError | None = ray.get(reference)
+            result: Worker | EvonasError | tuple[list[Outcome], float] = ray.get(reference)
         except RayTaskError as error:
-            self._idle.append(flight.actor)
-            if flight.task is None:
-                self._refusal = _cannot_be_set_up(error)
-                return None
-            return Failure(flight.task.candidate, f"the worker cannot return its outcome: {error}", FailureKind.ERROR)
+            if not flight.tasks or flight.worker is None:
+                self._refusal = cannot_be_set_up(error)
+                return []
+            self._idle.append(_Member(flight.actor, flight.worker))
+            if len(flight.tasks) > 1:
+                self._queue.put_back(flight.tasks)
+                return []
+            said = f"the worker cannot return its outcome: {error}"
+            return [Failure(flight.tasks[0].candidate, said, FailureKind.ERROR)]
         except OutOfMemoryError as error:
-            return self._lose(
-                flight, FailureKind.OUT_OF_MEMORY, f"Ray killed the worker for its memory: {_detail(error)}"
-            )
+            trouble = f"Ray killed the worker for its memory: {cause_of_death(error)}"
+            return self._lose(flight, FailureKind.OUT_OF_MEMORY, trouble)
         except RayError as error:
-            if flight.task is None and "creation task" in str(error):
-                self._refusal = _cannot_be_set_up(error)
-                return None
-            return self._lose(flight, FailureKind.CRASH, f"the worker died: {_detail(error)}")
-        self._idle.append(flight.actor)
+            if not flight.tasks and "creation task" in str(error):
+                self._refusal = cannot_be_set_up(error)
+                return []
+            return self._lose(flight, FailureKind.CRASH, f"the worker died: {cause_of_death(error)}")
         if isinstance(result, EvonasError):
+            self._idle.append(_Member(flight.actor, flight.worker or Worker("", "")))
             self._refusal = result
-            return None
+            return []
         self._failed_starts = 0
-        return result
+        if isinstance(result, Worker):
+            self._idle.append(_Member(flight.actor, result))
+            return []
+        return self._settle(flight, *result)
 
-    def _lose(self, flight: _Flight, kind: FailureKind, trouble: str) -> Failure | None:
-        """Replace the worker of a flight, and queue its task again or, with its retries spent, return the Failure."""
-        _kill(flight.actor)
-        if flight.task is None:
+    def _settle(self, flight: _Flight, outcomes: Sequence[Outcome], seconds: float) -> list[Outcome]:
+        """Take what a call has returned: outcomes are passed on, and what ran out of memory is tried again."""
+        assert flight.worker is not None
+        self._idle.append(_Member(flight.actor, flight.worker))
+        self._calls.observe(len(outcomes), seconds)
+        settled: list[Outcome] = []
+        for task, outcome in zip(flight.tasks, outcomes, strict=True):
+            self._end_twins(task)
+            if isinstance(outcome, Failure) and outcome.kind is FailureKind.OUT_OF_MEMORY:
+                failure = self._queue.retry(task, outcome.kind, outcome.reason, time.monotonic())
+                settled += [failure] if failure else []
+                continue
+            if isinstance(outcome, Evaluation):
+                self._stragglers.observe(outcome.seconds)
+            settled.append(made_by(flight.worker, outcome))
+        return settled
+
+    def _end_twins(self, task: Task) -> None:
+        for reference in self._flights_of(task) if self._stragglers.active else ():
+            kill(self._flights.pop(reference).actor)
+            self._start_missing()
+
+    def _lose(self, flight: _Flight, kind: FailureKind, trouble: str) -> list[Outcome]:
+        """Replace the worker of a flight, and queue its tasks again or, with its retries spent, return the Failure."""
+        kill(flight.actor)
+        if not flight.tasks:
             self._failed_starts += 1
-            if self._failed_starts > self.capacity + 2:
+            if self._failed_starts > self._crew.size + 2:
                 self._refusal = ResourceError(
                     f"{self._failed_starts} workers in a row died while they started, the last: {trouble}; look for "
                     f"what kills them (memory, limits, native libraries), or try fewer 'workers'"
                 )
-                return None
+                return []
+        if self._crew.can_rejoin and not answers(self._crew.vigil.head):
+            self._queue.put_back(flight.tasks)  # nobody's fault: the cluster is gone, or its head is busy
+            return []
         self._start_missing()
-        if flight.task is None:
-            return None
-        task = replace(flight.task, troubles=(*flight.task.troubles, trouble))
-        attempts, allowed = len(task.troubles), self._retries + 1
-        _log.info("candidate %d, attempt %d of %d: %s", task.candidate.id, attempts, allowed, trouble)
-        if attempts < allowed:
-            self._queue.appendleft(task)
-            return None
-        told = "; ".join(f"attempt {number} of {allowed}: {text}" for number, text in enumerate(task.troubles, start=1))
-        return Failure(task.candidate, told, kind)
-
-
-def _kill(actor: Any) -> None:
-    import ray
-
-    try:
-        ray.kill(actor)
-    except (ray.exceptions.RayError, ValueError, RuntimeError) as error:  # the actor, or Ray, is gone already
-        _log.debug("ray.kill: %s", error)
-
-
-def _detail(error: Exception) -> str:
-    """Return what Ray knows of a death: process, address and exit, without its general advice."""
-    text = str(error)
-    process, address = re.search(r"pid: (\d+)", text), re.search(r"ip: (\S+)", text)
-    where = f"process {process[1]}{f' on {address[1]}' if address else ''}: " if process else ""
-    exit_ = text.rpartition("Worker exit detail: ")[2]
-    told = re.split("If the process was killed by the kernel|Object store memory usage", exit_)[0]
-    return where + " ".join(told.split())[:600]
-
-
-def _cannot_be_set_up(error: Exception) -> ResourceError:
-    tail = "\n".join(line for line in str(error).splitlines()[-4:] if line.strip())
-    return ResourceError(
-        f"no worker can be set up; evonas, in this version, must be installed wherever workers run:\n{tail}"
-    )
+        if len(flight.tasks) != 1:
+            self._queue.put_back(flight.tasks)
+            return []
+        if self._flights_of(flight.tasks[0]):
+            return []  # its second flight goes on
+        failure = self._queue.retry(flight.tasks[0], kind, trouble, time.monotonic())
+        return [failure] if failure else []

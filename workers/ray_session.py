@@ -58,7 +58,19 @@ def living_nodes() -> list[Node]:
     import ray
 
     alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    return [Node(cpus=resources.get("CPU", 0.0), gpus=resources.get("GPU", 0.0)) for resources in alive]
+    return [
+        Node(
+            cpus=resources.get("CPU", 0.0),
+            gpus=resources.get("GPU", 0.0),
+            custom=tuple(sorted((name, n) for name, n in resources.items() if not _of_ray(name))),
+        )
+        for resources in alive
+    ]
+
+
+def _of_ray(resource: str) -> bool:
+    """Whether every node has the resource, or Ray itself gives it its name."""
+    return resource in ("CPU", "GPU", "memory", "object_store_memory") or resource.startswith("node:")
 
 
 def _first_import_of_ray(private: bool) -> None:

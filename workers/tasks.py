@@ -1,0 +1,138 @@
+"""What a pool has still to do: candidates, and what became of the attempts at them."""
+
+from __future__ import annotations
+
+import heapq
+import logging
+import math
+import statistics
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from evonas.errors import require
+from evonas.evaluation import Candidate, Failure, FailureKind
+
+LONGEST_BACKOFF_SECONDS = 60.0
+_KNOWN, _REMEMBERED = 5, 255  # durations needed to know a median, and kept for it
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A candidate, what became of the attempts so far, and whether it must have a worker's call to itself.
+
+    `alone` also asks for a device to itself: the last attempt ran out of memory.
+    """
+
+    candidate: Candidate
+    troubles: tuple[str, ...] = ()
+    single: bool = False
+    alone: bool = False
+
+
+class TaskQueue:
+    """Tasks in the order in which they come; one whose attempt failed comes again, first, after a pause.
+
+    The pause is `backoff_seconds`, doubled with each further attempt: what killed a worker, memory that others held
+    or a node on its way out, has time to pass. Times are seconds of any clock.
+    """
+
+    def __init__(self, retries: int, backoff_seconds: float) -> None:
+        require("retries", retries, retries >= 0, "0 or more")
+        require("backoff_seconds", backoff_seconds, 0 <= backoff_seconds < math.inf, "0 or more")
+        self._attempts = retries + 1
+        self._backoff_seconds = backoff_seconds
+        self._tasks: deque[Task] = deque()
+        self._pausing: list[tuple[float, int, Task]] = []
+
+    def __len__(self) -> int:
+        return len(self._tasks) + len(self._pausing)
+
+    def add(self, candidates: Sequence[Candidate]) -> None:
+        """Append new candidates."""
+        self._tasks.extend(Task(candidate) for candidate in candidates)
+
+    def take(self, count: int, now: float) -> list[Task]:
+        """Return the next tasks that are due, at most `count` that may share a call; [] if none is due."""
+        if self._pausing and self._pausing[0][0] <= now:
+            return [heapq.heappop(self._pausing)[2]]
+        taken: list[Task] = []
+        while self._tasks and len(taken) < count and not (taken and self._tasks[0].single):
+            taken.append(self._tasks.popleft())
+            if taken[-1].single:
+                break
+        return taken
+
+    def next_due(self) -> float:
+        """Return when a pause ends, infinity if none does."""
+        return self._pausing[0][0] if self._pausing else math.inf
+
+    def put_back(self, tasks: Sequence[Task]) -> None:
+        """Take tasks again, first and without blame; of several that were lost together each gets its own call."""
+        single = len(tasks) > 1
+        self._tasks.extendleft(replace(task, single=single or task.single) for task in reversed(tasks))
+
+    def retry(self, task: Task, kind: FailureKind, trouble: str, now: float) -> Failure | None:
+        """Take a task again whose attempt failed or, with its attempts spent, return the Failure that tells of all."""
+        task = replace(
+            task, troubles=(*task.troubles, trouble), single=True, alone=task.alone or kind is FailureKind.OUT_OF_MEMORY
+        )
+        made = len(task.troubles)
+        _log.info("candidate %d, attempt %d of %d: %s", task.candidate.id, made, self._attempts, trouble)
+        if made < self._attempts:
+            pause = min(self._backoff_seconds * 2 ** (made - 1), LONGEST_BACKOFF_SECONDS)
+            heapq.heappush(self._pausing, (now + pause, task.candidate.id, task))
+            return None
+        told = (f"attempt {n} of {self._attempts}: {text}" for n, text in enumerate(task.troubles, start=1))
+        return Failure(task.candidate, "; ".join(told), kind)
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._tasks.clear()
+        self._pausing.clear()
+
+
+class CallSize:
+    """How many candidates a call to a worker carries: one, or more where evaluations cost less than the call.
+
+    It grows, at most doubling, until a call takes `SECONDS`.
+    """
+
+    SECONDS = 0.05
+    LARGEST = 256
+
+    def __init__(self) -> None:
+        self.size = 1
+        self._each = 0.0
+
+    def observe(self, count: int, seconds: float) -> None:
+        """Learn that a worker took so long for so many candidates."""
+        each = seconds / count
+        self._each = each if each > self._each else 0.8 * self._each + 0.2 * each  # slow ones count at once
+        wanted = int(min(self.SECONDS / max(self._each, 1e-9), self.LARGEST))
+        self.size = max(1, min(wanted, 2 * self.size))
+
+
+class Stragglers:
+    """Knows from the durations so far when an evaluation is late: after `factor` times their median; None = never."""
+
+    def __init__(self, factor: float | None) -> None:
+        require("straggler_factor", factor, factor is None or factor > 1, "above 1, or null")
+        self._factor = factor
+        self._durations: deque[float] = deque(maxlen=_REMEMBERED)
+
+    @property
+    def active(self) -> bool:
+        """Whether any evaluation is ever late."""
+        return self._factor is not None
+
+    def observe(self, seconds: float) -> None:
+        """Learn the duration of an evaluation."""
+        self._durations.append(seconds)
+
+    def late_after(self) -> float:
+        """Return the seconds after which an evaluation is late, infinity while too little is known."""
+        if self._factor is None or len(self._durations) < _KNOWN:
+            return math.inf
+        return self._factor * statistics.median(self._durations)
