@@ -1,0 +1,189 @@
+"""A pool on a virtual clock: thousands of workers, their failures and their stragglers, simulated in one process."""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from evonas.errors import require
+from evonas.evaluation import Candidate, Evaluation, Evaluator, FailureKind, Outcome, evaluate, made_by
+from evonas.pool import EvaluatorRecipe, WorkerPool
+from evonas.seeds import generator
+from evonas.workers.durations import Durations
+from evonas.workers.provenance import this_worker
+from evonas.workers.tasks import Stragglers, Task, TaskQueue
+from evonas.workers.worker_actor import build_evaluator, worker_environment
+
+
+@dataclass(frozen=True, slots=True)
+class _Flight:
+    """A worker at work on a task until the moment `ends`, in vain if there is `trouble`; or a new one that starts."""
+
+    task: Task | None
+    began: float
+    ends: float
+    trouble: tuple[FailureKind, str] | None = None
+
+
+class SimulatedPool(WorkerPool):
+    """Evaluates for real, in this process, and pretends that it took as long as `Durations` says, on `workers`.
+
+    A share `failure_rate` of attempts ends with the worker's death, somewhere on the way, and the new worker takes
+    `restart_seconds`; a share `straggler_rate` takes `straggler_slowdown` times as long. Retries, pauses, timeouts and
+    second runs of stragglers are those of RayPool. The evaluator should cost little: a formula, a table, a predictor.
+    Everything is a function of the seed and of what the pool is given, and no time passes but on its clock.
+    """
+
+    def __init__(
+        self,
+        recipe: EvaluatorRecipe,
+        shared: object = None,
+        *,
+        workers: int = 8,
+        median_seconds: float = 60.0,
+        sigma: float = 0.0,
+        table: Path | None = None,
+        column: str | None = None,
+        run: Path | None = None,
+        failure_rate: float = 0.0,
+        straggler_rate: float = 0.0,
+        straggler_slowdown: float = 10.0,
+        straggler_factor: float | None = None,
+        timeout_seconds: float | None = None,
+        retries: int = 1,
+        backoff_seconds: float = 0.5,
+        restart_seconds: float = 0.0,
+        simulation_seed: int = 0,
+    ) -> None:
+        require("workers", workers, workers >= 1, "1 or more")
+        for name, rate in (("failure_rate", failure_rate), ("straggler_rate", straggler_rate)):
+            require(name, rate, 0 <= rate <= 1, "a share, between 0 and 1")
+        require("straggler_slowdown", straggler_slowdown, straggler_slowdown >= 1, "1 or more")
+        require("timeout_seconds", timeout_seconds, timeout_seconds is None or timeout_seconds > 0, "above 0, or null")
+        require("restart_seconds", restart_seconds, restart_seconds >= 0, "0 or more")
+        self.capacity = workers
+        self.busy_seconds = 0.0
+        """Seconds that workers have spent on evaluations, of all that there are: `workers` times `clock()`."""
+        self._durations = Durations(simulation_seed, median_seconds, sigma, table, column, run)
+        self._failure_rate, self._straggler_rate = failure_rate, straggler_rate
+        self._slowdown, self._restart_seconds = straggler_slowdown, restart_seconds
+        self._timeout_seconds = math.inf if timeout_seconds is None else timeout_seconds
+        self._stragglers = Stragglers(straggler_factor)
+        self._queue = TaskQueue(retries, backoff_seconds)
+        self._seed = simulation_seed
+        self._now = 0.0
+        self._flights: dict[int, _Flight] = {}
+        self._ends: list[tuple[float, int]] = []
+        self._flown = 0
+        self._recipe, self._shared = recipe, shared
+        self._evaluator: Evaluator | None = None
+        self._here = this_worker("cpu", 1)
+
+    def clock(self) -> float:
+        """Return the virtual seconds since the pool was made."""
+        return self._now
+
+    def submit(self, candidates: Sequence[Candidate]) -> None:
+        """Queue candidates."""
+        self._queue.add(candidates)
+
+    def next_outcomes(self, timeout: float | None = None) -> list[Outcome]:
+        """Let time pass until there is an outcome, at most `timeout` virtual seconds."""
+        until = math.inf if timeout is None else self._now + timeout
+        while self._flights or self._queue:
+            self._hand_out()
+            moment = min(self._ends[0][0] if self._ends else math.inf, self._next_due(), self._next_late())
+            if moment > until:
+                self._now = until
+                return []
+            self._now = max(self._now, moment)
+            if outcomes := self._land():
+                return outcomes
+        return []
+
+    def close(self) -> None:
+        """Forget what is held."""
+        self._queue.clear()
+        self._flights.clear()
+        self._ends.clear()
+
+    def _hand_out(self) -> None:
+        while len(self._flights) < self.capacity and (tasks := self._queue.take(1, self._now)):
+            self._fly(tasks[0])
+        while len(self._flights) < self.capacity and self._next_late() <= self._now:
+            self._fly(self._late()[0].task)
+
+    def _fly(self, task: Task | None) -> None:
+        """Decide how this attempt will end, and when."""
+        assert task is not None
+        attempt = len(task.troubles)
+        seconds = self._durations.seconds(task.candidate, attempt)
+        trouble = None
+        if self._failure_rate or self._straggler_rate:
+            fate = generator(self._seed, "fate", task.candidate.id, attempt, self._flown).random(3)
+            if fate[0] < self._straggler_rate:
+                seconds *= self._slowdown
+            if fate[1] < self._failure_rate:
+                seconds *= float(fate[2])
+                trouble = (FailureKind.CRASH, "the simulated worker died")
+        if seconds > self._timeout_seconds:
+            seconds = self._timeout_seconds
+            trouble = (FailureKind.TIMEOUT, f"no result within {seconds:g} s, so the worker was killed")
+        self._take_off(_Flight(task, self._now, self._now + seconds, trouble))
+
+    def _take_off(self, flight: _Flight) -> None:
+        self._flights[self._flown] = flight
+        heapq.heappush(self._ends, (flight.ends, self._flown))
+        self._flown += 1
+
+    def _land(self) -> list[Outcome]:
+        """End the flights whose time has come, and return the outcomes that came of them."""
+        outcomes: list[Outcome] = []
+        while self._ends and self._ends[0][0] <= self._now:
+            flight = self._flights.pop(heapq.heappop(self._ends)[1], None)
+            if flight is None or flight.task is None:
+                continue
+            self.busy_seconds += flight.ends - flight.began
+            twins = [number for number, other in self._flights.items() if self._same(other, flight)]
+            if flight.trouble is None:
+                for number in twins:
+                    self.busy_seconds += self._now - self._flights.pop(number).began
+                outcomes.append(self._outcome(flight.task.candidate, flight.ends - flight.began))
+                continue
+            if self._restart_seconds:
+                self._take_off(_Flight(None, self._now, self._now + self._restart_seconds))
+            failure = None if twins else self._queue.retry(flight.task, *flight.trouble, self._now)
+            outcomes += [failure] if failure else []
+        return outcomes
+
+    def _outcome(self, candidate: Candidate, seconds: float) -> Outcome:
+        with worker_environment(1, "cpu"):
+            if self._evaluator is None:
+                self._evaluator = build_evaluator(self._recipe, self._shared)
+            outcome = evaluate(self._evaluator, candidate)
+        self._stragglers.observe(seconds)
+        return made_by(self._here, replace(outcome, seconds=seconds)) if isinstance(outcome, Evaluation) else outcome
+
+    def _same(self, other: _Flight, flight: _Flight) -> bool:
+        return self._stragglers.active and other.task is not None and other.task == flight.task
+
+    def _next_due(self) -> float:
+        """Return when a free worker can take a task whose pause is over, infinity if there is none."""
+        return self._queue.next_due() if len(self._flights) < self.capacity else math.inf
+
+    def _late(self) -> list[_Flight]:
+        """Return the flights that may be flown a second time, the one that is late first."""
+        if self._queue or not self._stragglers.active:
+            return []
+        flights = [flight for flight in self._flights.values() if flight.task is not None]
+        alone = [f for f in flights if sum(self._same(other, f) for other in flights) == 1]
+        return sorted(alone, key=lambda flight: flight.began)
+
+    def _next_late(self) -> float:
+        """Return when a free worker has a straggler to run again, infinity if it never has."""
+        if len(self._flights) >= self.capacity or not (late := self._late()):
+            return math.inf
+        return late[0].began + self._stragglers.late_after()
