@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
@@ -35,16 +36,21 @@ class ParetoFront:
         return cls(goals, tuple(feasible[i] for i in sorted(kept, key=lambda i: tuple(losses[i]))))
 
     def including(self, evaluation: Evaluation) -> ParetoFront:
-        """Return the front with one more evaluation: this very front, and quickly, if that changes nothing."""
+        """Return the front with one more evaluation, quickly: this very front if that changes nothing."""
         if not self.goals.feasible(evaluation.metrics):
             return self
         losses = self.goals.losses(evaluation.metrics)
-        covering = np.flatnonzero(np.all(self.losses <= losses, axis=1))
-        if covering.size:
-            rival = covering[0]
+        covering = (self.losses <= losses).all(axis=1)
+        if covering.any():
+            rival = int(covering.argmax())
             if np.any(self.losses[rival] < losses) or self.members[rival].candidate.id <= evaluation.candidate.id:
                 return self
-        return ParetoFront.of([*self.members, evaluation], self.goals)
+        kept = ~(losses <= self.losses).all(axis=1)  # what the newcomer neither dominates nor equals
+        members = [member for member, stays in zip(self.members, kept, strict=True) if stays]
+        remaining = self.losses[kept]
+        place = bisect.bisect([tuple(row) for row in remaining.tolist()], tuple(losses.tolist()))
+        front = ParetoFront(self.goals, (*members[:place], evaluation, *members[place:]))
+        return front._with_losses(np.insert(remaining, place, losses, axis=0))
 
     @cached_property
     def losses(self) -> np.ndarray:
@@ -53,6 +59,12 @@ class ParetoFront:
         losses = losses.reshape(len(self.members), len(self.goals.objectives))
         losses.setflags(write=False)
         return losses
+
+    def _with_losses(self, losses: np.ndarray) -> ParetoFront:
+        """Return this front with its losses known."""
+        losses.setflags(write=False)
+        self.__dict__["losses"] = losses  # where cached_property keeps it
+        return self
 
     @cached_property
     def hypervolume(self) -> float:
