@@ -10,9 +10,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import psutil
 from commands import environment
 
 
@@ -22,26 +23,47 @@ def free_port() -> int:
         return int(listening.getsockname()[1])
 
 
+class Head:
+    """A head on 127.0.0.1 with its raylet, which can be killed as a machine is that loses its power."""
+
+    def __init__(self, port: int, cpus: int = 2) -> None:
+        self.address = f"127.0.0.1:{port}"
+        self._folder = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))
+        command = [
+            Path(sys.executable).with_name("ray"), "start", "--head", "--block", "--include-dashboard=false",
+            "--node-ip-address=127.0.0.1", f"--port={port}", f"--num-cpus={cpus}", f"--temp-dir={self._folder}",
+            "--object-store-memory=100000000",
+        ]  # fmt: skip
+        self._process = subprocess.Popen(
+            command, env={**environment(), "RAY_AUTH_MODE": "disabled"},
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+        )  # fmt: skip
+        _wait_until_it_listens(port, self._process)
+
+    def kill(self) -> None:
+        """End all its processes with SIGKILL."""
+        started = psutil.Process(self._process.pid)
+        for process in [started, *started.children(recursive=True)]:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        self._process.wait(timeout=30)
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def stop(self) -> None:
+        """End it in order."""
+        self._process.send_signal(signal.SIGTERM)
+        self._process.wait(timeout=30)
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
 @contextmanager
 def loopback_cluster(cpus: int = 2) -> Iterator[str]:
     """Start a head and yield its address; it and its files are gone afterwards."""
-    port, folder = free_port(), Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))
-    command = [
-        Path(sys.executable).with_name("ray"), "start", "--head", "--block", "--include-dashboard=false",
-        "--node-ip-address=127.0.0.1", f"--port={port}", f"--num-cpus={cpus}", f"--temp-dir={folder}",
-        "--object-store-memory=100000000",
-    ]  # fmt: skip
-    head = subprocess.Popen(
-        command, env={**environment(), "RAY_AUTH_MODE": "disabled"},
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+    head = Head(free_port(), cpus)
     try:
-        _wait_until_it_listens(port, head)
-        yield f"127.0.0.1:{port}"
+        yield head.address
     finally:
-        head.send_signal(signal.SIGTERM)
-        head.wait(timeout=30)
-        shutil.rmtree(folder, ignore_errors=True)
+        head.stop()
 
 
 def _wait_until_it_listens(port: int, head: subprocess.Popen[bytes]) -> None:

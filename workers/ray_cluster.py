@@ -17,7 +17,7 @@ from evonas.errors import ConfigError, ResourceError
 
 CONNECT_SECONDS = 5.0
 WATCH_SECONDS = 5.0
-HEAD_SECONDS = 30.0
+HEAD_SECONDS = 15.0
 """How long the head may be silent; after 60 s Ray ends the driver's process."""
 START_SECONDS = 600.0
 """How long the pool is content without any worker."""
@@ -160,6 +160,17 @@ def answers(address: str) -> bool:
     except OSError:
         return False
     return True
+
+
+def refuses(address: str) -> bool:
+    """Whether the machine says that nobody listens at `host:port` any more, which a head that is only busy does not."""
+    try:
+        _connect(address).close()
+    except ConnectionRefusedError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def entry_refused(address: str, reason: object) -> ResourceError:

@@ -13,7 +13,7 @@ from typing import Any
 from evonas.errors import EvonasError, ResourceError, require
 from evonas.evaluation import Candidate, Evaluation, Failure, FailureKind, Outcome, Worker, made_by
 from evonas.pool import EvaluatorRecipe, WorkerPool
-from evonas.workers.ray_cluster import WATCH_SECONDS, HeadSilent, answers
+from evonas.workers.ray_cluster import WATCH_SECONDS, HeadSilent, refuses
 from evonas.workers.ray_crew import Crew, Request, cannot_be_set_up, cause_of_death, kill
 from evonas.workers.ray_session import living_nodes
 from evonas.workers.tasks import CallSize, Stragglers, Task, TaskQueue
@@ -98,6 +98,7 @@ class RayPool(WorkerPool):
         self._flights: dict[Any, _Flight] = {}
         self._refusal: EvonasError | None = None
         self._failed_starts = 0
+        self._gone = False
         self._closed = False
         memory_bytes = None if memory_gb is None else int(memory_gb * 1e9)
         self._crew = Crew(recipe, shared, Request(cpus, gpus, memory_bytes, resources or {}), workers, address)
@@ -213,8 +214,8 @@ class RayPool(WorkerPool):
     def _watch(self) -> None:
         """Look after the cluster: one that is gone is awaited, other trouble ends the search."""
         working = bool(self._idle) or self._evaluating()
-        complaint = self._crew.vigil.complaint(working, living_nodes)
-        if isinstance(complaint, HeadSilent) and self._crew.can_rejoin and self._patience_seconds > 0:
+        complaint = None if self._gone else self._crew.vigil.complaint(working, living_nodes)
+        if self._gone or (isinstance(complaint, HeadSilent) and self._crew.can_rejoin):
             self._start_over()
         else:
             self._refusal = self._refusal or complaint
@@ -226,6 +227,7 @@ class RayPool(WorkerPool):
         self._idle.clear()
         self._queue.put_back(list({task.candidate.id: task for task in lost}.values()))
         self._crew.rejoin(self._patience_seconds)
+        self._gone = False
         self._start_missing()
 
     def _land(self, flight: _Flight, reference: Any) -> list[Outcome]:
@@ -295,8 +297,9 @@ class RayPool(WorkerPool):
                     f"what kills them (memory, limits, native libraries), or try fewer 'workers'"
                 )
                 return []
-        if self._crew.can_rejoin and not answers(self._crew.vigil.head):
-            self._queue.put_back(flight.tasks)  # nobody's fault: the cluster is gone, or its head is busy
+        if self._crew.can_rejoin and refuses(self._crew.vigil.head):
+            self._queue.put_back(flight.tasks)  # nobody's fault: the cluster is gone
+            self._gone = True
             return []
         self._start_missing()
         if len(flight.tasks) != 1:
