@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import TypeVar
 
 import numpy as np
@@ -88,7 +89,7 @@ class Examples:
         torch's pinned memory is not used again before the copies from it are done; on the device, `record_stream` keeps
         a batch's memory until the steps that read it are done.
         """
-        copying = torch.cuda.Stream(self.device)  # type: ignore[no-untyped-call]
+        copying = _copy_stream(self.device)
 
         def send(rows: Tensor | slice) -> tuple[Tensor, Tensor]:
             with torch.cuda.stream(copying):
@@ -115,13 +116,22 @@ def fits(split_bytes: int, device_bytes: int, share: float) -> bool:
 def one_ahead(
     items: Iterable[_Item], send: Callable[[_Item], _Sent], arrived: Callable[[_Sent], _Sent]
 ) -> Iterator[_Sent]:
-    """Yield what `arrived` makes of each item that was sent; the next one is sent before the consumer gets this one."""
+    """Yield what `arrived` makes of each item that was sent; the next one is sent before the consumer gets this one.
+
+    Each is awaited before the next is sent: who waits for a stream waits for all that was sent on it.
+    """
     waiting: list[_Sent] = []
     for item in items:
         ready = [arrived(sent) for sent in waiting]
         waiting = [send(item)]
         yield from ready
     yield from map(arrived, waiting)
+
+
+@cache
+def _copy_stream(device: torch.device) -> torch.cuda.Stream:
+    """Return the one stream for copies: memory that was used on a stream is used again on that stream only."""
+    return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
 
 
 def _pinned(part: Tensor, rows: Tensor | slice) -> Tensor:
