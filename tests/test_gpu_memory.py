@@ -208,8 +208,17 @@ def test_a_lost_device_takes_its_candidates_and_its_claim_with_it() -> None:
     assert packing.place(1, 60) is None
     packing.leave("a")
     assert packing.place(0, 60) is None
+    packing.release(1)  # it was given up meanwhile
     packing.join("b", device(100))
     assert [packing.place(0, 60), packing.place(2, 10)] == ["b", "b"]
+
+
+def test_a_device_that_comes_back_is_nobodys() -> None:
+    packing = Packing({"a": device(100)})
+    assert [packing.place(0, 60), packing.place(1, 60)] == ["a", None]
+    packing.leave("a")
+    packing.join("a", device(100))
+    assert packing.place(2, 10) == "a"
 
 
 def test_a_claim_moves_when_its_device_proves_too_small() -> None:
