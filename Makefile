@@ -38,8 +38,8 @@ format: $(INSTALLED) ## format the code and mend what the linter can
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(INSTALLED) ## run the benchmarks (long)
-	@for benchmark in experiments/benchmarks/*.py; do echo "== $$benchmark"; $(BIN)/python "$$benchmark" || exit 1; done
+bench: $(INSTALLED) ## run the benchmarks (long); one that needs what is not here says so
+	@for benchmark in experiments/benchmarks/*.py; do echo "== $$benchmark"; $(BIN)/python "$$benchmark" || [ $$? -eq 2 ] || exit 1; done
 
 ui: $(INSTALLED) ## browse the runs in the MLflow UI
 	$(BIN)/evonas ui $(ARGS)

@@ -137,6 +137,13 @@ class Evaluator(ABC):
         """Return the seed of an evaluation: it depends on the run's seed and the network only."""
         return derive_seed(self.seed, "evaluation", list(self.space.canonical(genome)))
 
+    def memory_bytes(self, genome: Genome) -> int | None:
+        """Return the GPU memory that measuring a genome takes by arithmetic; None if unknown: it first runs alone.
+
+        Asked on the driver, so it loads no framework. Resident data and the process's CUDA context are not in it.
+        """
+        return None
+
     def rehearse(self, genome: Genome) -> float:
         """Try the evaluator on one genome and return the seconds that a full evaluation is estimated to take."""
         started = time.perf_counter()

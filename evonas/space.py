@@ -50,6 +50,13 @@ class SearchSpace(ABC):
         """Return the one genome that stands for all genomes whose networks are equal."""
         return genome
 
+    def activations(self, genome: Genome) -> int | None:
+        """Return how many tensor elements a forward pass keeps for the backward pass, an example; None if unknown.
+
+        What grows with the batch counts, the input included; weights and statistics of batch norms do not.
+        """
+        return None
+
     def sample(self, rng: np.random.Generator) -> Genome:
         """Draw a genome, uniform over the options of every gene."""
         return tuple(int(rng.integers(len(gene.options))) for gene in self.genes)

@@ -85,6 +85,19 @@ class Cell201(SearchSpace):
             "macs": float(fixed[1] + ones * conv_1x1[1] + threes * conv_3x3[1]),
         }
 
+    def activations(self, genome: Genome) -> int:
+        """Return the exact number of elements that autograd keeps of one image, see SearchSpace.
+
+        A tensor is as large as the cell's input, a node. A convolution keeps two: what its ReLU returns and what its
+        batch norm is given. A pool keeps its source, once for all pools of a node; sums and `skip_connect` nothing.
+        The residual block keeps two at its input's size (ReLU, pool), three and a half at its output's. What never
+        reaches the output is freed before the forward pass ends, and so is all that comes before a cell that ignores
+        its input.
+        """
+        tensors, sees_input = _kept(self.validate(genome))
+        skeleton, head, cells, last_cell = self._sizes
+        return head + (skeleton + tensors * cells if sees_input else tensors * last_cell)
+
     def canonical(self, genome: Genome) -> Genome:
         """Return the cheapest genome with the same network: fewest params, then macs, then the smallest tuple.
 
@@ -131,6 +144,22 @@ class Cell201(SearchSpace):
         macs += channels * self.classes
         return (params, macs), (edge_params[1], edge_macs[1]), (edge_params[3], edge_macs[3])
 
+    @cached_property
+    def _sizes(self) -> tuple[int, int, int, int]:
+        """Elements of one image that the skeleton keeps, the head keeps, a node has in all cells, and in the last."""
+        channels, (image_channels, height, width) = self.stem_channels, self.input_shape
+        node = channels * height * width
+        skeleton, cells = image_channels * height * width + node, self.cells_per_stage * node
+        for _ in range(self.stages - 1):
+            height, width = (height + 1) // 2, (width + 1) // 2
+            pooled = channels * height * width
+            channels *= 2
+            skeleton += 2 * node + pooled
+            node = channels * height * width
+            skeleton += 3 * node
+            cells += self.cells_per_stage * node
+        return skeleton, 2 * node + channels, cells, node
+
 
 def _positive(number: object) -> bool:
     return isinstance(number, int) and not isinstance(number, bool) and number > 0
@@ -138,6 +167,30 @@ def _positive(number: object) -> bool:
 
 def _conv_bn_params(inputs: int, outputs: int, kernel: int) -> int:
     return inputs * outputs * kernel**2 + 2 * outputs
+
+
+def _kept(genome: Genome) -> tuple[int, bool]:
+    """Return how many tensors a cell keeps for the backward pass, and whether its output depends on its input.
+
+    Autograd sees no gradient in an empty node: pools of it keep nothing, and convolutions of it still keep theirs.
+    """
+    tensors = [0, 1, 2, 3]  # node: the tensor that it is; a node with one term, a skip, is its source's
+    differentiable, sees_input = [True, False, False, False], [True, False, False, False]
+    for node in (1, 2, 3):
+        terms = [(source, genome[edge]) for edge, (source, target) in enumerate(EDGES) if target == node]
+        terms = [(source, operation) for source, operation in terms if operation != _NONE]
+        if len(terms) == 1 and terms[0][1] == _SKIP:
+            tensors[node] = tensors[terms[0][0]]
+        differentiable[node] = any(op in (_CONV_1X1, _CONV_3X3) or differentiable[source] for source, op in terms)
+        sees_input[node] = any(sees_input[source] for source, _ in terms)
+    live, convolutions, pooled = {3}, 0, set[int]()
+    for (source, target), operation in reversed(list(zip(EDGES, genome, strict=True))):
+        if target in live and operation != _NONE:
+            live.add(source)
+            convolutions += operation in (_CONV_1X1, _CONV_3X3)
+            if operation == _POOL and differentiable[source]:
+                pooled.add(tensors[source])
+    return 2 * convolutions + len(pooled), sees_input[3]
 
 
 @lru_cache(maxsize=1)

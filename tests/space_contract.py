@@ -93,6 +93,12 @@ class SpaceContract:
             assert min(costs["params"], costs["macs"]) >= 0
             assert self.space.costs(genome) == costs
 
+    def test_activations_are_plain_repeatable_and_positive_or_unknown(self) -> None:
+        for genome in self.sampled(20):
+            activations = self.space.activations(genome)
+            assert activations is None or (type(activations) is int and activations > 0)
+            assert self.space.activations(genome) == activations
+
     def test_costs_are_those_of_the_built_network(self) -> None:
         for genome in self.to_build():
             with torch.device("meta"):

@@ -14,6 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from kept import kept_elements
+from one_thread import one_thread  # noqa: F401
 from space_contract import SpaceContract
 from torch import Tensor
 from torch.nn import functional
@@ -66,6 +68,24 @@ def test_costs_equal_the_counts_of_the_built_network(space: Cell201) -> None:
             network(images)
         params = sum(weight.numel() for weight in network.parameters())
         assert space.costs(genome) == {"params": params, "macs": counter.get_total_flops() / 2}
+
+
+ODD_CELLS: list[Genome] = [
+    (NONE, NONE, NONE, SKIP, NONE, NONE),  # the cell is its input
+    (NONE,) * 6,  # nothing at all, and every cell the last that matters
+    (NONE, NONE, CONV_3X3, NONE, NONE, SKIP),  # a convolution of nothing: the input is ignored
+    (NONE, NONE, POOL, SKIP, POOL, POOL),  # pools of nothing
+    (CONV_3X3, CONV_1X1, CONV_3X3, SKIP, NONE, NONE),  # convolutions that lead nowhere
+    (SKIP, SKIP, POOL, POOL, POOL, POOL),  # pools of three nodes, two of which are one tensor
+    (POOL, POOL, POOL, POOL, POOL, POOL),
+    (CONV_3X3, CONV_3X3, CONV_3X3, CONV_3X3, CONV_3X3, CONV_3X3),
+]
+
+
+@pytest.mark.parametrize("space", SKELETONS, ids=lambda space: "x".join(map(str, space.input_shape)))
+def test_activations_equal_what_autograd_keeps(space: Cell201) -> None:
+    for genome in [*ODD_CELLS, *GENOMES[7 :: len(GENOMES) // 12]]:
+        assert space.activations(genome) == kept_elements(space, genome, space.input_shape), genome
 
 
 def test_smallest_and_largest_are_exact_and_see_the_input() -> None:
@@ -150,7 +170,8 @@ def test_broken_genomes_are_refused_everywhere() -> None:
 def test_importing_and_costing_need_no_torch() -> None:
     code = (
         "import sys; from evonas.spaces.cell201 import Cell201; space = Cell201()\n"
-        "space.costs(space.canonical(space.largest())); sys.exit('torch' in sys.modules)"
+        "space.costs(space.canonical(space.largest())); space.activations(space.largest())\n"
+        "sys.exit('torch' in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).resolve().parents[1])
 

@@ -21,6 +21,7 @@ from evonas.errors import ConfigError, ResourceError
 from evonas.evaluation import Candidate, Evaluation, Evaluator, Failure, FailureKind, evaluate
 from evonas.pareto import untimed
 from evonas.space import Genome
+from evonas.spaces.cell201 import Cell201
 from evonas.workers.datasets import digits
 from evonas.workers.devices import DEVICE_VARIABLE
 from evonas.workers.trained import Trained
@@ -84,6 +85,23 @@ def test_validation_labels_do_not_leak_into_training() -> None:
     assert honest["valid_error"] < 0.5 < blind["valid_error"]
 
 
+def test_memory_is_known_where_the_space_counts_activations() -> None:
+    assert Trained(TinySpace(), DATA, 0).memory_bytes(GENOME) is None
+    space = Cell201(stem_channels=8, cells_per_stage=1, stages=2, input_shape=(1, 8, 8))
+    small, large = space.smallest(), space.largest()
+
+    def needed(genome: Genome, **options: object) -> int:
+        return Trained(space, DATA, 0, **{"batch_size": 64, **options}).memory_bytes(genome) or 0  # type: ignore[arg-type]
+
+    kept = space.activations(large) - space.activations(small)
+    weights = int(space.costs(large)["params"] - space.costs(small)["params"])
+    assert needed(large) - needed(small) == 64 * 2 * kept + 14 * weights
+    whole = {"mixed_precision": False}
+    assert needed(large, **whole) - needed(small, **whole) == 64 * 4 * kept + 12 * weights
+    assert needed(large, momentum=0.0) < needed(large) < needed(large, batch_size=128)
+    assert needed(large, batch_size=len(DATA.train)) == needed(large, batch_size=10**6), "there are no more examples"
+
+
 PROCESS = """
 import json, sys, torch
 from evonas.pareto import untimed
@@ -116,10 +134,12 @@ def test_construction_loads_neither_torch_nor_sklearn() -> None:
     code = """
 import sys, numpy as np
 from evonas.dataset import Dataset
+from evonas.spaces.cell201 import Cell201
 from evonas.workers.trained import Trained
 from tiny_space import TinySpace
 data = Dataset.from_arrays("toy", np.zeros((100, 1, 8, 8)), np.arange(100) % 10)
 Trained(TinySpace(), data, 0)
+Trained(space := Cell201(input_shape=(1, 8, 8)), data, 0).memory_bytes(space.largest())
 sys.exit(bool({"torch", "sklearn"} & set(sys.modules)))
 """
     assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parent, check=False).returncode == 0

@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
+import traceback
+import weakref
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,8 +25,18 @@ from evonas.errors import ConfigError, ResourceError
 from evonas.evaluation import NotFinite
 from evonas.workers.augmentation import cutout, flip, shift
 from evonas.workers.datasets import digits
-from evonas.workers.devices import DEVICE_VARIABLE, choose_device, memory_errors
-from evonas.workers.examples import Examples
+from evonas.workers.devices import (
+    DEVICE_VARIABLE,
+    SHARE_VARIABLE,
+    MemoryMeter,
+    MemoryUse,
+    choose_device,
+    device_facts,
+    device_share,
+    memory_errors,
+)
+from evonas.workers.examples import Examples, fits, one_ahead
+from evonas.workers.gpu_memory import CONTEXT_BYTES
 from evonas.workers.recipe import Recipe
 from evonas.workers.training import Epoch, score, seeded, train
 
@@ -118,6 +135,62 @@ def test_batches_do_not_write_into_the_data() -> None:
     TRAIN.batch(slice(0, 10))[0].fill_(0)
     trained(replace(RECIPE, flip=True, shift=1, cutout=3))
     assert DATA.fingerprint() == before
+
+
+def test_batches_one_after_the_other_are_those_asked_for_singly() -> None:
+    rows: list[Tensor | slice] = [*TRAIN.shuffled(5, torch.Generator().manual_seed(3)), slice(290, 400)]
+    together, singly = list(TRAIN.batches(rows)), [TRAIN.batch(some) for some in rows]
+    assert len(together) == len(singly) == 6
+    for (inputs, labels), (same_inputs, same_labels) in zip(together, singly, strict=True):
+        assert torch.equal(inputs, same_inputs)
+        assert torch.equal(labels, same_labels)
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 5])
+def test_the_next_batch_is_on_its_way_before_a_batch_is_used(count: int) -> None:
+    """Never two ahead: each batch on its way holds memory."""
+    done: list[tuple[str, int]] = []
+
+    def noted(verb: str, number: int) -> int:
+        done.append((verb, number))
+        return number
+
+    for number in one_ahead(range(count), partial(noted, "send"), partial(noted, "await")):
+        noted("use", number)
+    events = {event: place for place, event in enumerate(done)}
+    assert len(done) == len(events) == 3 * count
+    for number in range(count):
+        assert events["send", number] < events["await", number] < events["use", number]
+        if number + 1 < count:
+            assert events["send", number + 1] < events["use", number]
+        if number + 2 < count:
+            assert events["use", number] < events["send", number + 2]
+
+
+def test_the_copy_of_a_batch_is_not_awaited_with_that_of_the_next() -> None:
+    """A stream is awaited with all that was sent on it, so the next batch is sent after."""
+    done: list[str] = []
+    list(one_ahead("ab", lambda name: done.append(f"send {name}"), lambda _: done.append("await")))
+    assert done == ["send a", "await", "send b", "await"]
+
+
+def test_data_of_all_workers_of_a_device_leaves_it_half_for_networks() -> None:
+    for workers in (1, 2, 4, 8):
+        largest = max(size for size in range(1001) if fits(size, 1000, 1 / workers))
+        assert 2 * workers * largest <= 500  # train and valid
+        assert largest > 0
+
+
+@pytest.mark.parametrize(
+    ("given", "share"), [(None, 1.0), ("0.25", 0.25), ("1", 1.0), ("2", 1.0), ("0", 1.0), ("x", 1.0)]
+)
+def test_a_worker_knows_its_share_of_the_device(
+    given: str | None, share: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(SHARE_VARIABLE, raising=False)
+    if given is not None:
+        monkeypatch.setenv(SHARE_VARIABLE, given)
+    assert device_share() == share
 
 
 def test_tables_with_large_offsets_keep_their_digits() -> None:
@@ -302,3 +375,71 @@ def test_too_little_memory_becomes_a_memory_error_and_nothing_else_does() -> Non
         torch.empty(10**15)
     with pytest.raises(RuntimeError, match="must match"), memory_errors():
         torch.zeros(2) + torch.zeros(3)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "CUDA error: out of memory\nCompile with TORCH_USE_CUDA_DSA",
+        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+        "cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED",
+        "cuDNN error: CUDNN_STATUS_NOT_INITIALIZED",
+    ],
+)
+def test_a_full_gpu_is_recognised_in_whatever_words_its_libraries_say_it(said: str) -> None:
+    with (
+        pytest.raises(MemoryError, match=said.splitlines()[0].replace("(", r"\(").replace(")", r"\)")),
+        memory_errors(),
+    ):
+        raise RuntimeError(said)
+
+
+def test_a_memory_error_lets_go_of_what_the_failed_code_had() -> None:
+    kept: list[weakref.ref[Tensor]] = []
+
+    @memory_errors()
+    def fails() -> None:
+        large = torch.zeros(1000)
+        kept.append(weakref.ref(large))
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    with pytest.raises(MemoryError) as caught:
+        fails()
+    assert "fails" in "".join(traceback.format_exception(caught.value)), "the place is still told"
+    assert [reference() for reference in kept] == [None]
+
+
+def test_nothing_is_measured_or_told_of_a_cpu() -> None:
+    with MemoryMeter("cpu") as meter:
+        torch.zeros(1000)
+    assert meter.use is None
+    assert device_facts("cpu") is None
+
+
+def test_a_peak_is_told_apart_from_what_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The allocator's answers are made up: it has 300 bytes of data, and reserved 1000 at the worst."""
+    reserved = iter([300])
+    answers = {
+        "memory_allocated": 290,
+        "reset_peak_memory_stats": None,
+        "max_memory_reserved": 1000,
+        "empty_cache": None,
+    }
+    allocator = SimpleNamespace(
+        memory_reserved=lambda _: next(reserved), **{name: lambda *_, a=answer: a for name, answer in answers.items()}
+    )
+    monkeypatch.setattr(MemoryMeter, "_cuda", allocator)
+    with MemoryMeter("cuda:0") as meter:
+        pass
+    assert meter.use == MemoryUse(peak_bytes=700, standing_bytes=300 + CONTEXT_BYTES)
+
+
+def test_measuring_neither_imports_torch_nor_starts_cuda() -> None:
+    code = """
+import sys
+from evonas.workers.devices import MemoryMeter
+with MemoryMeter("cuda:0") as meter:
+    pass
+sys.exit("torch" in sys.modules or meter.use is not None)
+"""
+    assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parent, check=False).returncode == 0

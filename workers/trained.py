@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
@@ -11,6 +12,7 @@ from evonas.errors import ConfigError
 from evonas.evaluation import Evaluator, Metric, Source
 from evonas.space import Genome, Metrics, SearchSpace
 from evonas.workers.devices import choose_device, memory_errors
+from evonas.workers.gpu_memory import training_bytes
 from evonas.workers.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -102,6 +104,23 @@ class Trained(Evaluator):
             "epochs": float(last.number),
             "seconds": time.perf_counter() - started,
         }
+
+    def memory_bytes(self, genome: Genome) -> int | None:
+        """Return the bytes of GPU memory that training the network takes by arithmetic, None if the space cannot tell.
+
+        See `gpu_memory.training_bytes`; resident data and the process's CUDA context are not in it.
+        """
+        activations = self.space.activations(genome)
+        if activations is None:
+            return None
+        return training_bytes(
+            self.space.costs(genome)["params"],
+            activations,
+            batch_size=min(self.recipe.batch_size, len(self.data.train)),
+            example_elements=math.prod(self.data.input_shape),
+            half_precision=self.recipe.mixed_precision is not False,
+            momentum=self.recipe.momentum > 0,
+        )
 
     @memory_errors()
     def rehearse(self, genome: Genome) -> float:

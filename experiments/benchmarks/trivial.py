@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import Any
 
 from evonas.evaluation import Evaluator, Metric, Source
@@ -35,5 +36,5 @@ class Formula(Evaluator):
 
 def formula(genome: Genome) -> float:
     """Return the error of a genome, between 0 and 1."""
-    strife = sum(abs(a - b) for a, b in zip(genome, genome[1:], strict=False)) / (len(genome) * OPTIONS)
+    strife = sum(abs(a - b) for a, b in pairwise(genome)) / (len(genome) * OPTIONS)
     return 0.7 * math.exp(-3.0 * sum(genome) / (len(genome) * OPTIONS)) + 0.3 * strife
