@@ -125,10 +125,13 @@ def crowding_distances(losses: np.ndarray) -> np.ndarray:
     columns = np.arange(objectives)
     order = losses.argsort(axis=0, kind="stable")
     ascending = losses[order, columns]
-    spread = ascending[-1] - ascending[0]
     gaps = np.full((count + 1, objectives), np.inf)
-    gaps[1:-1] = ascending[1:] - ascending[:-1]
-    gaps = np.where(spread > 0, gaps / np.where(spread > 0, spread, 1.0), 0.0)
+    np.subtract(ascending[1:], ascending[:-1], out=gaps[1:-1])
+    spread = ascending[-1] - ascending[0]
+    if not spread.all():
+        gaps[:, spread == 0] = 0.0
+        spread[spread == 0] = 1.0
+    gaps /= spread
     room = np.empty_like(losses)
     room[order, columns] = gaps[:-1] + gaps[1:]
     distances: np.ndarray = room.sum(axis=1) / objectives

@@ -134,7 +134,7 @@ class SteadyPopulation:
         return int(last[randomized_argsort(crowding, order="descending", random_state=rng())[-1]])
 
     def _remove(self, row: int) -> None:
-        """Close the gap that a row leaves: rows stay in order of arrival, which crowding depends on where losses tie."""
+        """Close the gap that a row leaves; rows stay in order of arrival, which decides crowding where losses tie."""
         del self.ids[row], self._fitness[row]
         for column in (self.genomes, self.losses, self._violations, self._crowding, self._ranks):
             if column is not None:
