@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
 
 import numpy as np
 
@@ -73,14 +72,10 @@ class SteadyState(Strategy):
             if offspring is None:
                 break
             genome, parents = offspring
-            asked.append(Candidate(ticket, genome, ticket // self.population_size, parents))
-            super().adopt(asked[-1:])
+            candidate = Candidate(ticket, genome, ticket // self.population_size, parents)
+            self.adopt([candidate])
+            asked.append(candidate)
         return asked
-
-    def adopt(self, candidates: Sequence[Candidate]) -> None:
-        """Take candidates as asked, and commit what their breeding had to wait for."""
-        super().adopt(candidates)
-        self._advance(self._next_id - 1)
 
     def tell(self, outcome: Outcome) -> None:
         """Commit an outcome, or keep it until its turn."""

@@ -92,6 +92,7 @@ def main() -> None:
             resumed = new(kind, population)
             started = time.process_time()
             replay(resumed, events)
+            resumed.ask(1)
             replaying = time.process_time() - started
             costs = (f"{seconds / evaluations * 1e6:12.1f}" for seconds in (searching, replaying))
             print(f"{kind.__name__:18}{population:12}{''.join(costs)}", flush=True)
