@@ -45,8 +45,8 @@ class ParetoFront:
             rival = int(covering.argmax())
             if np.any(self.losses[rival] < losses) or self.members[rival].candidate.id <= evaluation.candidate.id:
                 return self
-        kept = ~(losses <= self.losses).all(axis=1)  # what the newcomer neither dominates nor equals
-        members = [member for member, stays in zip(self.members, kept, strict=True) if stays]
+        kept = np.logical_not((losses <= self.losses).all(axis=1))  # what the newcomer neither dominates nor equals
+        members = [member for member, stays in zip(self.members, kept.tolist(), strict=True) if stays]
         remaining = self.losses[kept]
         place = bisect.bisect([tuple(row) for row in remaining.tolist()], tuple(losses.tolist()))
         front = ParetoFront(self.goals, (*members[:place], evaluation, *members[place:]))

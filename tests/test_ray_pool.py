@@ -334,6 +334,17 @@ class TestScenarios:
         assert "'cpus: 2' and 'gpus: 0' do not fit, 0 would; nodes: 1 of 1 CPUs and 1 GPUs" in seen["refused"]
         assert seen["closing_seconds"] < 30
 
+    def test_workers_share_gpus_by_memory_and_what_finds_too_little_is_tried_alone(
+        self, scenarios: dict[str, Scenario]
+    ) -> None:
+        seen, _ = scenarios["sharing"].result()
+        assert (seen["workers"], seen["devices"]) == (8, ["GPU-0", "GPU-1"])
+        assert (seen["outcomes"], seen["count"]) == (["Evaluation"], 17)
+        assert 2 <= seen["most_at_once"] <= 4
+        assert seen["most_gib"] <= 10 * 0.92 - 4 * 0.5, "without the reserve, and what idle workers keep"
+        assert seen["beside_the_largest"] == [1], "itself"
+        assert (seen["failed_once"], seen["alone_when_retried"]) == (2, [1, 1])
+
 
 class Scenario:
     """A function of ray_scenarios.py that runs in a process of its own."""
@@ -369,7 +380,7 @@ class Scenario:
 @pytest.fixture(scope="module")
 def scenarios(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Scenario]]:
     """All scenarios at once, because most of their time is waiting."""
-    started = {name: Scenario(name, tmp_path_factory.mktemp(name)) for name in ("private", "cluster")}
+    started = {name: Scenario(name, tmp_path_factory.mktemp(name)) for name in ("private", "cluster", "sharing")}
     yield started
     for scenario in started.values():
         scenario.end()
