@@ -179,8 +179,7 @@ class RayPool(WorkerPool):
         """Return an idle worker and what it should do; None if there is nothing, or no room for it."""
         if self._sharing is not None:
             return self._packed(self._sharing, now)
-        share = min(self._calls.size, -(-len(self._queue) // self._crew.size))
-        tasks = tuple(self._queue.take(share, now)) or self._late(now)
+        tasks = tuple(self._queue.take(self._calls.share(len(self._queue), self._crew.size), now)) or self._late(now)
         return (self._idle[0], tasks) if tasks else None
 
     def _packed(self, sharing: GpuSharing, now: float) -> tuple[_Member, tuple[Task, ...]] | None:
@@ -325,7 +324,7 @@ class RayPool(WorkerPool):
                 continue
             if isinstance(outcome, Evaluation):
                 self._stragglers.observe(outcome.seconds)
-            settled.append(made_by(flight.member.worker, outcome))
+            settled.append(made_by(flight.member.worker, task.candidate, outcome))
         return settled
 
     def _try_with_more_memory(self, task: Task, failure: Failure) -> list[Outcome]:

@@ -165,7 +165,8 @@ class SimulatedPool(WorkerPool):
                 self._evaluator = build_evaluator(self._recipe, self._shared)
             outcome = evaluate(self._evaluator, candidate)
         self._stragglers.observe(seconds)
-        return made_by(self._here, replace(outcome, seconds=seconds)) if isinstance(outcome, Evaluation) else outcome
+        timed = replace(outcome, seconds=seconds) if isinstance(outcome, Evaluation) else outcome
+        return made_by(self._here, candidate, timed)
 
     def _same(self, other: _Flight, flight: _Flight) -> bool:
         return self._stragglers.active and other.task is not None and other.task == flight.task

@@ -107,10 +107,11 @@ class TaskQueue:
 class CallSize:
     """How many candidates a call to a worker carries: one, or more where evaluations cost less than the call.
 
-    It grows, at most doubling, until a call takes `SECONDS`.
+    It grows, at most doubling, until a call takes `SECONDS`. What is left of a queue is shared out among the workers,
+    but not in calls that take less than `LEAST_SECONDS`, which is what a call itself costs.
     """
 
-    SECONDS = 0.05
+    SECONDS, LEAST_SECONDS = 0.05, 0.001
     LARGEST = 256
 
     def __init__(self) -> None:
@@ -123,6 +124,12 @@ class CallSize:
         self._each = each if each > self._each else 0.8 * self._each + 0.2 * each  # slow ones count at once
         wanted = int(min(self.SECONDS / max(self._each, 1e-9), self.LARGEST))
         self.size = max(1, min(wanted, 2 * self.size))
+
+    def share(self, queued: int, workers: int) -> int:
+        """Return how many of the queued candidates the next call carries, so that every worker gets some."""
+        least = max(1, int(min(self.LEAST_SECONDS / self._each, self.size))) if self._each else 1
+        calls = max(1, min(workers, queued // least))
+        return min(self.size, -(-queued // calls))
 
 
 class Stragglers:
