@@ -147,7 +147,7 @@ class SimulatedPool(WorkerPool):
             if flight is None or flight.task is None:
                 continue
             self.busy_seconds += flight.ends - flight.began
-            twins = [number for number, other in self._flights.items() if self._same(other, flight)]
+            twins = self._twins(flight)
             if flight.trouble is None:
                 for number in twins:
                     self.busy_seconds += self._now - self._flights.pop(number).began
@@ -168,8 +168,14 @@ class SimulatedPool(WorkerPool):
         timed = replace(outcome, seconds=seconds) if isinstance(outcome, Evaluation) else outcome
         return made_by(self._here, candidate, timed)
 
+    def _twins(self, flight: _Flight) -> list[int]:
+        """Return the other flights of a task that is flown twice; without stragglers nobody looks through them all."""
+        if not self._stragglers.active:
+            return []
+        return [number for number, other in self._flights.items() if self._same(other, flight)]
+
     def _same(self, other: _Flight, flight: _Flight) -> bool:
-        return self._stragglers.active and other.task is not None and other.task == flight.task
+        return other.task is not None and other.task == flight.task
 
     def _next_due(self) -> float:
         """Return when a free worker can take a task whose pause is over, infinity if there is none."""
