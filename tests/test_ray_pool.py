@@ -16,10 +16,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psutil
 import pytest
 from pool_contract import AsynchronousPoolContract, run, timeless
-from pool_evaluators import ActionRecipe, DyingRecipe, candidates, processes
+from pool_evaluators import ActionRecipe, DyingRecipe, SharedRecipe, candidates, processes
 from ray_fixture import ray_cluster as ray_cluster  # a fixture
 
 from evonas.errors import ConfigError, ResourceError
@@ -170,6 +171,12 @@ class TestWorkers:
         pool = RayPool(ActionRecipe(tmp_path), cpus=1.5)
         assert pool.capacity == 2
         pool.close()
+
+    def test_what_is_shared_cannot_be_written_by_any_worker(self) -> None:
+        pool = RayPool(SharedRecipe(), np.ones(100_000), workers=2)
+        outcomes = outcomes_of(pool, [*candidates("compute", range(4)), *candidates("fail", range(4))])
+        assert [outcome.metrics["value"] for outcome in outcomes if isinstance(outcome, Evaluation)] == [100_000] * 4
+        assert all("read-only" in outcome.reason for outcome in outcomes if isinstance(outcome, Failure))
 
     def test_modules_beside_the_experiment_are_found_by_the_workers(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
