@@ -1,0 +1,225 @@
+"""Searches that are submitted to a Ray cluster with a token: followed, resumed, stopped, refused."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import sqlite3
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from commands import EVONAS, TESTS, write_experiment
+from job_cluster import JobCluster, job_cluster
+
+from evonas import config, search
+from evonas.errors import ConfigError, JobError
+from evonas.history import History
+from evonas.pareto import digest
+from evonas.workers import ray_jobs
+from evonas.workers.ray_jobs import RayJobs, job_address
+
+POOL = {"use": "evonas.workers.ray_pool:RayPool", "workers": 1}
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[JobCluster]:
+    with job_cluster(tmp_path_factory.mktemp("storage")) as started:
+        yield started
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A working directory: the experiment's own modules, and files that no cluster needs."""
+    for name in ("synthetic.py", "noting.py"):
+        shutil.copy(TESTS / name, tmp_path)
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "large.bin").write_bytes(bytes(2**20))
+    return tmp_path
+
+
+def measured(storage: Path) -> list[str]:
+    return (storage / "measured.jsonl").read_text().splitlines()
+
+
+class TestOnACluster:
+    """One head for all, and its storage."""
+
+    def test_a_submitted_search_is_complete_tracked_and_goes_on_when_submitted_again(
+        self, cluster: JobCluster, project: Path
+    ) -> None:
+        experiment = write_experiment(
+            project, evaluator="noting:Noting", pool=POOL, tracking={"use": "evonas.tracking.mlflow:MLflow"}
+        )
+        submit = ("submit", experiment, "--runs", cluster.storage / "runs", "--follow", "-e", "NOTED_IN")
+        done = cluster.evonas(*submit, cwd=project, NOTED_IN=str(cluster.storage))
+        assert done.returncode == 0, done.stdout + done.stderr
+        run = cluster.storage / "runs" / "formula"
+        assert f"submitted evonas-formula-1, run folder {run}" in done.stdout
+        assert "generation 4: 60 of 60" in done.stdout
+        generations = [line for line in done.stdout.splitlines() if line.startswith("generation ")]
+        assert len(generations) == len(set(generations)) == 5, "no line of the log is missing or printed twice"
+        longer = cluster.evonas(*submit, "evaluations=72", "pool.workers=2", cwd=project, NOTED_IN=str(cluster.storage))
+        assert longer.returncode == 0, longer.stdout + longer.stderr
+        assert "resumed at 60 of 72" in longer.stdout
+        history = History.read(run)
+        assert len(history.evaluations) == 72
+        assert len(measured(cluster.storage)) == len(set(measured(cluster.storage))) == 72
+        here = search.run(config.load(write_experiment(project)), project / "here")[1]
+        assert digest(history.evaluations[:60]) == digest(here.evaluations), "as on this machine alone"
+        assert len(json.loads((run / "front.json").read_text())["front"]) == len(history.front.members)
+        with sqlite3.connect(cluster.storage / "runs" / "mlflow.db") as store:
+            (runs,) = store.execute("select count(*) from runs where name = 'formula'").fetchone()
+        assert runs == 1
+
+    def test_a_stopped_search_ends_cleanly_and_goes_on_when_submitted_again(
+        self, cluster: JobCluster, project: Path
+    ) -> None:
+        experiment = write_experiment(project, name="long", evaluator="noting:Noting", evaluations=240)
+        run = cluster.storage / "long"
+        noted = f"NOTED_IN={cluster.storage / 'noted'}"
+        (cluster.storage / "noted").mkdir()
+        submit = ("submit", experiment, "--run", run, "--cpus", "0.5", "-e", noted)
+        assert cluster.evonas(*submit, "-e", "NOTED_SECONDS=0.2", cwd=project).returncode == 0
+        with (project / "output.log").open("w") as log:
+            follower = subprocess.Popen(
+                [str(EVONAS), "logs", "long", "--follow"], env=cluster.variables(), stdout=log, stderr=log
+            )
+        deadline = time.monotonic() + 90
+        while not (run / "journal.jsonl").exists() or b'"finished"' not in (run / "journal.jsonl").read_bytes():
+            assert time.monotonic() < deadline, (project / "output.log").read_text()
+            time.sleep(0.1)
+        twice = cluster.evonas(*submit, cwd=project)
+        assert (twice.returncode, "the job evonas-long-1 searches in" in twice.stderr) == (2, True), twice.stderr
+        assert "evonas stop long" in twice.stderr
+        assert "evonas-long-1: running" in cluster.evonas("status", "long", cwd=project).stdout
+        stopped = cluster.evonas("stop", "evonas-long-1", cwd=project)
+        assert stopped.returncode == 0, stopped.stderr
+        assert follower.wait(timeout=60) == 130, (project / "output.log").read_text()
+        log = (project / "output.log").read_text()
+        assert "Interrupted. Nothing finished is lost" in log
+        assert "Traceback" not in log
+        assert (run / "front.json").exists()
+        before = len(History.read(run).outcomes)
+        assert 0 < before < 240
+        assert cluster.evonas(*submit, "--follow", cwd=project).returncode == 0
+        assert len(History.read(run).evaluations) == 240
+        assert len(measured(cluster.storage / "noted")) <= 240 + 1, "at most the one under way is measured again"
+        states = {
+            line.split()[0]: line.split()[1] for line in cluster.evonas("status", cwd=project).stdout.splitlines()
+        }
+        assert (states["evonas-long-1"], states["evonas-long-2"]) == ("stopped", "succeeded")
+
+    def test_a_search_that_fails_there_says_why_and_exits_with_1(self, cluster: JobCluster, project: Path) -> None:
+        experiment = write_experiment(project, name="greedy", pool={**POOL, "cpus": 64})
+        done = cluster.evonas("submit", experiment, "--runs", cluster.storage / "runs", "-f", cwd=project)
+        assert done.returncode == 1
+        assert "'cpus: 64' and 'gpus: 0' do not fit" in done.stdout
+        assert "evonas-greedy-1 has failed" in done.stderr
+        log = cluster.evonas("logs", "greedy", cwd=project)
+        assert "'cpus: 64' and 'gpus: 0' do not fit" in log.stdout
+        assert "do not fit" in cluster.evonas("status", "greedy", cwd=project).stdout
+
+    def test_ctrl_c_leaves_the_job_alone(self, cluster: JobCluster, project: Path) -> None:
+        experiment = write_experiment(project, name="left", evaluator="noting:Noting", evaluations=200)
+        command = [
+            EVONAS,
+            "submit",
+            experiment,
+            "--runs",
+            cluster.storage / "runs",
+            "--follow",
+            "-e",
+            "NOTED_SECONDS=60",
+        ]
+        with (project / "output.log").open("w") as log:
+            follower = subprocess.Popen(
+                [*map(str, command)], cwd=project, env=cluster.variables(), stdout=log, stderr=log
+            )
+        deadline = time.monotonic() + 90
+        while "started: 200 to evaluate" not in (project / "output.log").read_text():
+            assert time.monotonic() < deadline
+            assert follower.poll() is None, (project / "output.log").read_text()
+            time.sleep(0.1)
+        follower.send_signal(signal.SIGINT)
+        assert follower.wait(timeout=30) == 130
+        assert "The job evonas-left-1 goes on without being watched" in (project / "output.log").read_text()
+        assert "evonas-left-1: running" in cluster.evonas("status", "left", cwd=project).stdout
+        assert cluster.evonas("stop", "left", cwd=project).returncode == 0
+
+    @pytest.mark.parametrize(
+        ("variables", "said"),
+        [
+            ({"RAY_AUTH_TOKEN": "wrong" * 8}, "the one in RAY_AUTH_TOKEN is not its token"),
+            ({"RAY_AUTH_TOKEN": "", "HOME": "/nonexistent"}, "there is none here: copy ~/.ray/auth_token of the head"),
+            ({"RAY_AUTH_MODE": "disabled"}, "RAY_AUTH_MODE is disabled"),
+        ],
+    )
+    def test_without_the_token_nobody_is_let_in(
+        self, variables: dict[str, str], said: str, cluster: JobCluster, tmp_path: Path
+    ) -> None:
+        done = cluster.evonas("status", cwd=tmp_path, **variables)
+        assert (done.returncode, said in done.stderr) == (2, True), done.stderr
+
+    def test_a_token_that_is_there_is_sent_though_no_mode_is_set(self, cluster: JobCluster, tmp_path: Path) -> None:
+        done = cluster.evonas("logs", "nothing-of-that-name", cwd=tmp_path, RAY_AUTH_MODE="")
+        assert done.returncode == 2
+        assert "the cluster knows no run 'nothing-of-that-name'" in done.stderr
+
+
+class TestUpload:
+    """What is sent is measured first."""
+
+    def test_a_working_directory_too_large_for_ray_is_not_sent(
+        self, project: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(ray_jobs, "UPLOAD_BYTES", 2 * 2**20)
+        (project / ".gitignore").write_text("ignored.bin\n")
+        (project / "ignored.bin").write_bytes(bytes(3 * 2**20))
+        ray_jobs._check_upload(project, ["/runs"])
+        (project / "images").mkdir()
+        (project / "images" / "train.bin").write_bytes(bytes(3 * 2**20))
+        with pytest.raises(ConfigError, match=r"has 3 MiB, and Ray takes 2 MiB: .* are images \(3 MiB\); name"):
+            ray_jobs._check_upload(project, ["/runs"])
+        monkeypatch.setattr(ray_jobs, "UPLOAD_BYTES", 2**17)
+        with pytest.raises(ConfigError, match=r"more than \d MiB"):
+            ray_jobs._check_upload(project, ["/runs"])
+
+    def test_a_working_directory_that_would_hold_its_own_copy_is_refused(
+        self, project: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(tempfile, "tempdir", str(project / "runs"))
+        with pytest.raises(ConfigError, match="holds the folder for temporary files"):
+            ray_jobs._check_upload(project, ["/runs"])
+
+
+class TestAddress:
+    """What can be said without a cluster."""
+
+    @pytest.fixture(autouse=True)
+    def _nothing_set(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        for name in ("RAY_API_SERVER_ADDRESS", "RAY_ADDRESS"):
+            monkeypatch.delenv(name, raising=False)
+
+    def test_the_option_is_preferred_to_the_environment(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("RAY_ADDRESS", "head:6379")
+        with pytest.raises(ConfigError, match=r"no cluster is named: say --address http://HEAD:8265"):
+            job_address(None)
+        monkeypatch.setenv("RAY_ADDRESS", "http://by-ray:8265")
+        assert job_address(None) == "http://by-ray:8265"
+        monkeypatch.setenv("RAY_API_SERVER_ADDRESS", "http://head:8265/")
+        assert job_address(None) == "http://head:8265"
+        assert job_address("other:8265") == "http://other:8265"
+
+    @pytest.mark.parametrize("address", ["ray://head:10001", "http://", "http://head:port", "http://head:99999"])
+    def test_what_is_no_dashboard_is_refused(self, address: str) -> None:
+        with pytest.raises(ConfigError, match="is no address of a Ray dashboard"):
+            job_address(address)
+
+    def test_silence_is_an_answer_within_seconds(self) -> None:
+        with pytest.raises(JobError, match=r"nothing answers at http://127\.0\.0\.1:1: .* ssh -L 8265"):
+            RayJobs("http://127.0.0.1:1")
