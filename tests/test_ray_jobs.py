@@ -10,6 +10,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,28 @@ def measured(storage: Path) -> list[str]:
     return (storage / "measured.jsonl").read_text().splitlines()
 
 
+@contextmanager
+def following(cluster: JobCluster, *words: object, cwd: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Start a command that follows a job; its output goes to a new `output.log`."""
+    with (cwd / "output.log").open("w") as log:
+        command = [str(EVONAS), *map(str, words)]
+        process = subprocess.Popen(command, cwd=cwd, env=cluster.variables(), stdout=log, stderr=log)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def wait_for(text: str, log: Path, process: subprocess.Popen[bytes]) -> None:
+    """Return when the log says so."""
+    deadline = time.monotonic() + 90
+    while text not in log.read_text():
+        assert process.poll() is None, log.read_text()
+        assert time.monotonic() < deadline, log.read_text()
+        time.sleep(0.1)
+
+
 class TestOnACluster:
     """One head for all, and its storage."""
 
@@ -76,39 +99,35 @@ class TestOnACluster:
             (runs,) = store.execute("select count(*) from runs where name = 'formula'").fetchone()
         assert runs == 1
 
-    def test_a_stopped_search_ends_cleanly_and_goes_on_when_submitted_again(
+    def test_a_search_that_is_left_alone_goes_on_and_a_stopped_one_when_it_is_submitted_again(
         self, cluster: JobCluster, project: Path
     ) -> None:
         experiment = write_experiment(project, name="long", evaluator="noting:Noting", evaluations=240)
-        run = cluster.storage / "long"
-        noted = f"NOTED_IN={cluster.storage / 'noted'}"
-        (cluster.storage / "noted").mkdir()
-        submit = ("submit", experiment, "--run", run, "--cpus", "0.5", "-e", noted)
-        assert cluster.evonas(*submit, "-e", "NOTED_SECONDS=0.2", cwd=project).returncode == 0
-        with (project / "output.log").open("w") as log:
-            follower = subprocess.Popen(
-                [str(EVONAS), "logs", "long", "--follow"], env=cluster.variables(), stdout=log, stderr=log
-            )
-        deadline = time.monotonic() + 90
-        while not (run / "journal.jsonl").exists() or b'"finished"' not in (run / "journal.jsonl").read_bytes():
-            assert time.monotonic() < deadline, (project / "output.log").read_text()
-            time.sleep(0.1)
-        twice = cluster.evonas(*submit, cwd=project)
-        assert (twice.returncode, "the job evonas-long-1 searches in" in twice.stderr) == (2, True), twice.stderr
-        assert "evonas stop long" in twice.stderr
-        assert "evonas-long-1: running" in cluster.evonas("status", "long", cwd=project).stdout
-        stopped = cluster.evonas("stop", "evonas-long-1", cwd=project)
-        assert stopped.returncode == 0, stopped.stderr
-        assert follower.wait(timeout=60) == 130, (project / "output.log").read_text()
+        run, noted = cluster.storage / "long", cluster.storage / "noted"
+        noted.mkdir()
+        submit = ("submit", experiment, "--run", run, "--cpus", "0.5", "-e", f"NOTED_IN={noted}")
+        with following(cluster, *submit, "-e", "NOTED_SECONDS=0.2", "--follow", cwd=project) as follower:
+            wait_for("of 240, hypervolume", project / "output.log", follower)
+            follower.send_signal(signal.SIGINT)
+            assert follower.wait(timeout=30) == 130
+        assert "The job evonas-long-1 goes on without being watched" in (project / "output.log").read_text()
+        with following(cluster, "logs", "long", "--follow", cwd=project) as follower:
+            wait_for("of 240, hypervolume", project / "output.log", follower)
+            twice = cluster.evonas(*submit, cwd=project)
+            assert (twice.returncode, "the job evonas-long-1 searches in" in twice.stderr) == (2, True), twice.stderr
+            stopped = cluster.evonas("stop", "evonas-long-1", cwd=project)
+            assert stopped.returncode == 0, stopped.stderr
+            assert follower.wait(timeout=60) == 130
         log = (project / "output.log").read_text()
         assert "Interrupted. Nothing finished is lost" in log
         assert "Traceback" not in log
         assert (run / "front.json").exists()
         before = len(History.read(run).outcomes)
         assert 0 < before < 240
-        assert cluster.evonas(*submit, "--follow", cwd=project).returncode == 0
+        done = cluster.evonas(*submit, "--follow", cwd=project)
+        assert (done.returncode, f"resumed at {before} of 240" in done.stdout) == (0, True), done.stdout + done.stderr
         assert len(History.read(run).evaluations) == 240
-        assert len(measured(cluster.storage / "noted")) <= 240 + 1, "at most the one under way is measured again"
+        assert len(measured(noted)) <= 240 + 1, "at most the one under way is measured again"
         states = {
             line.split()[0]: line.split()[1] for line in cluster.evonas("status", cwd=project).stdout.splitlines()
         }
@@ -120,36 +139,7 @@ class TestOnACluster:
         assert done.returncode == 1
         assert "'cpus: 64' and 'gpus: 0' do not fit" in done.stdout
         assert "evonas-greedy-1 has failed" in done.stderr
-        log = cluster.evonas("logs", "greedy", cwd=project)
-        assert "'cpus: 64' and 'gpus: 0' do not fit" in log.stdout
         assert "do not fit" in cluster.evonas("status", "greedy", cwd=project).stdout
-
-    def test_ctrl_c_leaves_the_job_alone(self, cluster: JobCluster, project: Path) -> None:
-        experiment = write_experiment(project, name="left", evaluator="noting:Noting", evaluations=200)
-        command = [
-            EVONAS,
-            "submit",
-            experiment,
-            "--runs",
-            cluster.storage / "runs",
-            "--follow",
-            "-e",
-            "NOTED_SECONDS=60",
-        ]
-        with (project / "output.log").open("w") as log:
-            follower = subprocess.Popen(
-                [*map(str, command)], cwd=project, env=cluster.variables(), stdout=log, stderr=log
-            )
-        deadline = time.monotonic() + 90
-        while "started: 200 to evaluate" not in (project / "output.log").read_text():
-            assert time.monotonic() < deadline
-            assert follower.poll() is None, (project / "output.log").read_text()
-            time.sleep(0.1)
-        follower.send_signal(signal.SIGINT)
-        assert follower.wait(timeout=30) == 130
-        assert "The job evonas-left-1 goes on without being watched" in (project / "output.log").read_text()
-        assert "evonas-left-1: running" in cluster.evonas("status", "left", cwd=project).stdout
-        assert cluster.evonas("stop", "left", cwd=project).returncode == 0
 
     @pytest.mark.parametrize(
         ("variables", "said"),
