@@ -25,6 +25,10 @@ from evonas.workers.ray_cluster import answers, token_source
 PORT = 8265
 RUN = "evonas_run"
 """The key of a job's metadata that holds its run folder."""
+TALKATIVE = (
+    "ray.dashboard.modules.dashboard_sdk", "ray.dashboard.modules.job.sdk", "ray._private.runtime_env.packaging",
+)  # fmt: skip
+"""Loggers of Ray that would tell the terminal of each upload."""
 POLL_SECONDS = 0.5
 STOP_SECONDS = 60
 """How long a stopped driver may take to end its search: Ray's 3 s are few for what is under way."""
@@ -50,7 +54,7 @@ class RayJobs(JobServer):
         with environment(settings), self._asking():
             from ray.job_submission import JobSubmissionClient
 
-            for name in ("ray.dashboard.modules.dashboard_sdk", "ray.dashboard.modules.job.sdk"):
+            for name in TALKATIVE:
                 logging.getLogger(name).setLevel(logging.WARNING)
             self._client = JobSubmissionClient(self.address)
 
