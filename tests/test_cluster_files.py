@@ -143,6 +143,36 @@ class TestRayJob:
         assert set(yaml.safe_load(RAYJOB["spec"]["runtimeEnvYAML"])) == {"env_vars"}
 
 
+class TestGuide:
+    """docs/cluster.md."""
+
+    GUIDE = (ROOT / "docs" / "cluster.md").read_text()
+
+    def test_its_commands_are_those_of_evonas_and_ray(self) -> None:
+        from ray.scripts.scripts import cli as ray
+        from typer.main import get_command
+
+        from evonas.cli import app
+
+        evonas = get_command(app)
+        said = [line.strip().partition("  ")[0] for line in self.GUIDE.splitlines() if line.startswith("    ")]
+        commands = [shlex.split(line) for line in said if line.startswith(("evonas ", "ray "))]
+        assert {words[1] for words in commands} >= {"submit", "status", "logs", "stop", "up", "dashboard"}
+        for program, name, *words in commands:
+            command = {"evonas": evonas, "ray": ray}[program].commands[name]  # type: ignore[attr-defined]
+            command.make_context(name, [word for word in words if word not in (">", "/dev/null")])
+
+    def test_its_links_lead_somewhere(self) -> None:
+        titles = {
+            re.sub("[^a-z0-9 -]", "", title.lower()).replace(" ", "-")
+            for title in re.findall("^#+ (.*)$", self.GUIDE, re.MULTILINE)
+        }
+        links = re.findall(r"\]\(([^)]+)\)", self.GUIDE)
+        assert len(links) > 4
+        lost = [link for link in links if link[0] != "#" and not (ROOT / "docs" / link).exists()]
+        assert not lost + [link for link in links if link[0] == "#" and link[1:] not in titles]
+
+
 class TestSlurm:
     """docs/slurm.sh with stand-ins for srun, scontrol and 'ray symmetric-run', which would end every Ray that runs."""
 

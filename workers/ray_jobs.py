@@ -112,8 +112,8 @@ class RayJobs(JobServer):
             with suppress(RuntimeError, aiohttp.ClientError):
                 asyncio.run(tail())
             job = self._job(job.id)
+            show(self.log(job), 0)
             if job.state.ended:
-                show(self.log(job), 0)
                 return job
             time.sleep(POLL_SECONDS)
 
