@@ -1,4 +1,4 @@
-"""An evaluator that notes what it measures in a folder of the cluster's storage, and takes the time that it is told."""
+"""An evaluator that notes what it measures in a folder of the cluster's storage, and slows down when it is told to."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from evonas.space import Genome, Metrics
 
 
 class Noting(FormulaEvaluator):
-    """The formula; NOTED_IN names the folder, NOTED_SECONDS the time."""
+    """The formula; NOTED_IN names the folder, and NOTED_SECONDS what each genome after the first twelve takes."""
 
     def measure(self, genome: Genome, budget: int | None) -> Metrics:
-        time.sleep(float(os.environ.get("NOTED_SECONDS", "0")))
-        if folder := os.environ.get("NOTED_IN"):
-            with (Path(folder) / "measured.jsonl").open("a") as file:
-                file.write(json.dumps(genome) + "\n")
+        notes = Path(os.environ["NOTED_IN"]) / "measured.jsonl"
+        if notes.exists() and notes.read_text().count("\n") >= 12:
+            time.sleep(float(os.environ.get("NOTED_SECONDS", "0")))
+        with notes.open("a") as file:
+            file.write(json.dumps(genome) + "\n")
         return super().measure(genome, budget)

@@ -72,66 +72,53 @@ def wait_for(text: str, log: Path, process: subprocess.Popen[bytes]) -> None:
 class TestOnACluster:
     """One head for all, and its storage."""
 
-    def test_a_submitted_search_is_complete_tracked_and_goes_on_when_submitted_again(
+    def test_a_submitted_search_is_followed_left_alone_stopped_and_goes_on_when_it_is_submitted_again(
         self, cluster: JobCluster, project: Path
     ) -> None:
         experiment = write_experiment(
             project, evaluator="noting:Noting", pool=POOL, tracking={"use": "evonas.tracking.mlflow:MLflow"}
         )
-        submit = ("submit", experiment, "--runs", cluster.storage / "runs", "--follow", "-e", "NOTED_IN")
-        done = cluster.evonas(*submit, cwd=project, NOTED_IN=str(cluster.storage))
-        assert done.returncode == 0, done.stdout + done.stderr
-        run = cluster.storage / "runs" / "formula"
-        assert f"submitted evonas-formula-1, run folder {run}" in done.stdout
-        assert "generation 4: 60 of 60" in done.stdout
-        generations = [line for line in done.stdout.splitlines() if line.startswith("generation ")]
-        assert len(generations) == len(set(generations)) == 5, "no line of the log is missing or printed twice"
-        longer = cluster.evonas(*submit, "evaluations=72", "pool.workers=2", cwd=project, NOTED_IN=str(cluster.storage))
-        assert longer.returncode == 0, longer.stdout + longer.stderr
-        assert "resumed at 60 of 72" in longer.stdout
-        history = History.read(run)
-        assert len(history.evaluations) == 72
-        assert len(measured(cluster.storage)) == len(set(measured(cluster.storage))) == 72
-        here = search.run(config.load(write_experiment(project)), project / "here")[1]
-        assert digest(history.evaluations[:60]) == digest(here.evaluations), "as on this machine alone"
-        assert len(json.loads((run / "front.json").read_text())["front"]) == len(history.front.members)
-        with sqlite3.connect(cluster.storage / "runs" / "mlflow.db") as store:
-            (runs,) = store.execute("select count(*) from runs where name = 'formula'").fetchone()
-        assert runs == 1
-
-    def test_a_search_that_is_left_alone_goes_on_and_a_stopped_one_when_it_is_submitted_again(
-        self, cluster: JobCluster, project: Path
-    ) -> None:
-        experiment = write_experiment(project, name="long", evaluator="noting:Noting", evaluations=240)
-        run, noted = cluster.storage / "long", cluster.storage / "noted"
-        noted.mkdir()
-        submit = ("submit", experiment, "--run", run, "--cpus", "0.5", "-e", f"NOTED_IN={noted}")
-        with following(cluster, *submit, "-e", "NOTED_SECONDS=0.2", "--follow", cwd=project) as follower:
-            wait_for("of 240, hypervolume", project / "output.log", follower)
+        run, runs = cluster.storage / "runs" / "formula", ("--runs", cluster.storage / "runs")
+        submit = ("submit", experiment, *runs, "--cpus", "0.5", "-e", f"NOTED_IN={cluster.storage}", "--follow")
+        with following(cluster, *submit, "-e", "NOTED_SECONDS=3", cwd=project) as follower:
+            wait_for("12 of 60, hypervolume", project / "output.log", follower)
             follower.send_signal(signal.SIGINT)
             assert follower.wait(timeout=30) == 130
-        assert "The job evonas-long-1 goes on without being watched" in (project / "output.log").read_text()
-        with following(cluster, "logs", "long", "--follow", cwd=project) as follower:
-            wait_for("of 240, hypervolume", project / "output.log", follower)
-            twice = cluster.evonas(*submit, cwd=project)
-            assert (twice.returncode, "the job evonas-long-1 searches in" in twice.stderr) == (2, True), twice.stderr
-            stopped = cluster.evonas("stop", "evonas-long-1", cwd=project)
+        log = (project / "output.log").read_text()
+        assert f"submitted evonas-formula-1, run folder {run}" in log
+        assert "The job evonas-formula-1 goes on without being watched" in log
+
+        twice = cluster.evonas(*submit, cwd=project)
+        assert (twice.returncode, "the job evonas-formula-1 searches in" in twice.stderr) == (2, True), twice.stderr
+        with following(cluster, "logs", "formula", "--follow", cwd=project) as follower:
+            wait_for("12 of 60, hypervolume", project / "output.log", follower)
+            stopped = cluster.evonas("stop", "evonas-formula-1", cwd=project)
             assert stopped.returncode == 0, stopped.stderr
             assert follower.wait(timeout=60) == 130
         log = (project / "output.log").read_text()
         assert "Interrupted. Nothing finished is lost" in log
         assert "Traceback" not in log
-        assert (run / "front.json").exists()
         before = len(History.read(run).outcomes)
-        assert 0 < before < 240
-        done = cluster.evonas(*submit, "--follow", cwd=project)
-        assert (done.returncode, f"resumed at {before} of 240" in done.stdout) == (0, True), done.stdout + done.stderr
-        assert len(History.read(run).evaluations) == 240
-        assert len(measured(noted)) <= 240 + 1, "at most the one under way is measured again"
+        assert 12 <= before < 60
+        assert json.loads((run / "front.json").read_text())["front"]
+
+        longer = cluster.evonas(*submit, "evaluations=72", "pool.workers=2", cwd=project)
+        assert longer.returncode == 0, longer.stdout + longer.stderr
+        assert f"resumed at {before} of 72" in longer.stdout
+        generations = [line for line in longer.stdout.splitlines() if line.startswith("generation ")]
+        assert len(generations) == len(set(generations)) == 6 - before // 12, "no line of the log is lost or repeated"
+        history = History.read(run)
+        assert len(history.evaluations) == 72
+        assert len(measured(cluster.storage)) <= 72 + 1, "at most the one under way at the stop is measured again"
+        here = search.run(config.load(write_experiment(project)), project / "here")[1]
+        assert digest(history.evaluations[:60]) == digest(here.evaluations), "as on this machine alone"
+        with sqlite3.connect(cluster.storage / "runs" / "mlflow.db") as store:
+            tracked = store.execute("select status from runs where name = 'formula'").fetchall()
+        assert tracked == [("FINISHED",)], "one run for both jobs, in a store that outlives them"
         states = {
             line.split()[0]: line.split()[1] for line in cluster.evonas("status", cwd=project).stdout.splitlines()
         }
-        assert (states["evonas-long-1"], states["evonas-long-2"]) == ("stopped", "succeeded")
+        assert (states["evonas-formula-1"], states["evonas-formula-2"]) == ("stopped", "succeeded")
 
     def test_a_search_that_fails_there_says_why_and_exits_with_1(self, cluster: JobCluster, project: Path) -> None:
         experiment = write_experiment(project, name="greedy", pool={**POOL, "cpus": 64})
