@@ -27,6 +27,9 @@ ENVIRONMENT_KEYS = frozenset(
 )
 """What a runtime environment may say here; the working directory is named by itself."""
 
+OWN_PYTHON = frozenset({"pip", "uv", "conda"})
+"""What gives a job a Python of its own, which the command `evonas`, installed elsewhere, would not use."""
+
 
 def prepare(
     file: Path,
@@ -51,11 +54,13 @@ def prepare(
         experiment = config.load(Path(path), overrides)
     folder_of_run = _run_folder(experiment, run, runs)
     _check_tracking(experiment)
+    given = _environment(environment, variables, packages)
+    program = ["python", "-m", "evonas"] if given.keys() & OWN_PYTHON else ["evonas"]
     return Submission(
         run=folder_of_run,
-        command=["evonas", "run", str(path), *overrides, "--run", str(folder_of_run), "--resume"],
+        command=[*program, "run", str(path), *overrides, "--run", str(folder_of_run), "--resume"],
         working_dir=folder,
-        environment=_environment(environment, variables, packages),
+        environment=given,
         needs=needs,
     )
 

@@ -70,11 +70,12 @@ class TestRuntimeEnvironment:
         monkeypatch.setenv("SECRET", "kept out of the shell's history")
         file = tmp_path / "environment.yaml"
         file.write_text("env_vars: {A: 1, B: b}\npip: [requests]\nexcludes: [data]\n")
-        given = prepare(
+        submission = prepare(
             write_experiment(tmp_path), runs="/shared", working_dir=tmp_path, environment=file,
             variables=["A=2=3", "SECRET"], packages=["timm==1.0"],
-        ).environment  # fmt: skip
-        assert given == {
+        )  # fmt: skip
+        assert submission.command[:4] == ["python", "-m", "evonas", "run"], "the Python that has the packages"
+        assert submission.environment == {
             "env_vars": {"COLUMNS": "120", "A": "2=3", "B": "b", "SECRET": "kept out of the shell's history"},
             "pip": ["requests", "timm==1.0"],
             "excludes": [*EXCLUDED, "data"],

@@ -229,8 +229,8 @@ def _job(details: Any) -> Job:
 def _message(details: Any) -> str:
     if details.driver_exit_code == 127:
         return (
-            "there is no command 'evonas' where the driver runs: install it on the head, and activate its environment "
-            "before 'ray start'"
+            "there is no evonas where the driver runs: install it on the head, and activate its environment before "
+            "'ray start'"
         )
     told = re.split(", last available logs", str(details.message or ""))[0]
     return " ".join(told.split())[:300]
