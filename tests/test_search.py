@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from commands import evonas, start, write_experiment
 
+from evonas import config, search
+from evonas.errors import RunFolderError
 from evonas.history import History
 from evonas.pareto import digest
 
@@ -145,3 +147,25 @@ def test_resuming_a_finished_search_changes_nothing(tmp_path: Path) -> None:
     before = (tmp_path / "run" / "journal.jsonl").read_bytes()
     assert evonas("resume", "run", cwd=tmp_path).returncode == 0
     assert (tmp_path / "run" / "journal.jsonl").read_bytes() == before
+
+
+def test_a_run_that_is_started_again_goes_on_where_it_was(tmp_path: Path) -> None:
+    """What jobs do that are submitted again: 'run --resume' begins, continues or prolongs."""
+    again = ("--run", "run", "--resume")
+    assert evonas("run", write_experiment(tmp_path), *again, cwd=tmp_path).returncode == 0
+    before = (tmp_path / "run" / "journal.jsonl").read_bytes()
+    assert evonas("run", "experiment.yaml", *again, cwd=tmp_path).returncode == 0
+    assert (tmp_path / "run" / "journal.jsonl").read_bytes() == before
+    longer = evonas("run", "experiment.yaml", "evaluations=72", *again, cwd=tmp_path)
+    assert (longer.returncode, "resumed at 60 of 72" in longer.stdout) == (0, True), longer.stdout + longer.stderr
+    assert len(History.read(tmp_path / "run").evaluations) == 72
+    for said, words in {
+        "--resume needs the run folder": ("experiment.yaml", "--resume"),
+        "holds this very search: continue it with 'evonas resume run'": ("experiment.yaml", "--run", "run"),
+    }.items():
+        done = evonas("run", *words, cwd=tmp_path)
+        assert (done.returncode, said in done.stderr) == (2, True), done.stderr
+    with pytest.raises(RunFolderError, match="has 72 candidates: 'evaluations' cannot be less"):
+        search.run_or_resume(config.load(tmp_path / "experiment.yaml"), tmp_path / "run")
+    with pytest.raises(RunFolderError, match="belongs to another experiment"):
+        search.run_or_resume(config.load(tmp_path / "experiment.yaml", ["seed=1"]), tmp_path / "run")
