@@ -29,6 +29,7 @@ from evonas.history import History
 from evonas.journal import Event
 from evonas.space import Genome, SearchSpace
 from evonas.tracking import mlflow as mlflow_module
+from evonas.tracking import mlflow_pace
 from evonas.tracking import mlflow_records as records
 from evonas.tracking.mlflow import MLflow
 from evonas.tracking.mlflow_delivery import Delivery
@@ -59,6 +60,9 @@ def _no_address_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def _busy_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mlflow_module, "INTERRUPTED_SECONDS", mlflow_module.CLOSE_SECONDS)
+    monkeypatch.setattr(mlflow_module, "SILENT_SECONDS", 10.0)
+    monkeypatch.setattr(mlflow_module, "FIRST_SECONDS", 0.0)
+    monkeypatch.setattr(mlflow_pace, "SHARE", 1.0)
 
 
 @dataclass(frozen=True)
