@@ -24,14 +24,15 @@ from evonas.component import Component
 from evonas.errors import JournalError, TrackingError
 from evonas.evaluation import Candidate, Evaluation, Failure, FailureKind, Source
 from evonas.history import History
-from evonas.journal import Event
+from evonas.journal import Event, Header
 from evonas.space import Genome, SearchSpace
 from evonas.tracking import mlflow as mlflow_module
 from evonas.tracking import mlflow_pace
 from evonas.tracking import mlflow_records as records
 from evonas.tracking.mlflow import MLflow
-from evonas.tracking.mlflow_delivery import Delivery
+from evonas.tracking.mlflow_delivery import MANY, Delivery
 from evonas.tracking.mlflow_links import Place
+from evonas.tracking.mlflow_runs import SearchRuns
 from evonas.tracking.mlflow_store import Store
 
 
@@ -54,7 +55,8 @@ def _no_address_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def _busy_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mlflow_module, "INTERRUPTED_SECONDS", mlflow_module.CLOSE_SECONDS)
+    for name in ("CLOSE_SECONDS", "INTERRUPTED_SECONDS"):
+        monkeypatch.setattr(mlflow_module, name, mlflow_module.CLOSE_SECONDS_AT_MOST)
     monkeypatch.setattr(mlflow_module, "SILENT_SECONDS", 10.0)
     monkeypatch.setattr(mlflow_module, "FIRST_SECONDS", 0.0)
     monkeypatch.setattr(mlflow_pace, "SHARE", 1.0)
@@ -158,9 +160,57 @@ def test_only_the_wanted_children_are_sent(root: Path, children: str) -> None:
     kept, front = Kept.of(run), History.read(run).front.members
     assert kept.children.keys() == ({member.candidate.id for member in front} if children == "front" else set())
     assert kept.front == kept.children.keys()
-    assert kept.artifacts == ARTIFACTS
+    assert kept.artifacts.keys() == ARTIFACTS
     assert MLflow(run, SPACE, children="all").sync().runs == len(kept_outcomes(run)) - len(kept.children)
     assert_complete(run)
+
+
+def test_long_search_sends_the_runs_of_its_front_and_says_how_to_get_all(
+    root: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", logger="evonas")
+    run, events = new_run(root, "long"), search("long")
+    header = events[0]
+    assert isinstance(header, Header)
+    events[0] = replace(header, config={**header.config, "evaluations": MANY + 1})
+    run_search(run, events)
+    kept, history = Kept.of(run), History.read(run)
+    assert kept.children.keys() == {member.candidate.id for member in history.front.members}
+    assert f"evonas sync {run} tracking.children=all" in kept.parent.data.tags["mlflow.note.content"]
+    assert f"evonas sync {run} tracking.children=all" in caplog.messages[0]
+    assert MLflow(run, SPACE).sync().runs == 0
+    assert MLflow(run, SPACE, children="all").sync().runs == len(kept_outcomes(run)) - len(kept.children)
+    assert_complete(run)
+
+
+def test_what_a_server_fails_at_holds_up_nothing_else_and_is_still_owed(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_child = SearchRuns.put_child
+
+    def fail(runs: SearchRuns, record: records.RunRecord) -> None:
+        if record.name == "candidate 3":
+            raise OSError("no space left on device")
+        put_child(runs, record)
+
+    monkeypatch.setattr(mlflow_module, "FIRST_PAUSE", 0.01)
+    run = new_run(root, "failing")
+    with monkeypatch.context() as broken:
+        broken.setattr(SearchRuns, "put_child", fail)
+        assert run_search(run, search("failing")).unsent
+        assert Kept.of(run).children.keys() == kept_outcomes(run) - {3}
+        with pytest.raises(TrackingError, match=r"candidate 3: no space left on device.*lacks 1 things.*repeat"):
+            MLflow(run, SPACE).sync()
+    assert MLflow(run, SPACE).sync().runs == 1
+    assert_complete(run)
+
+
+def test_server_that_knows_the_search_need_not_answer_when_it_is_resumed(tmp_path: Path) -> None:
+    run, address = new_run(tmp_path), f"http://127.0.0.1:{free_port()}"
+    Place(address, "1", "abc").write(run)
+    MLflow(run, SPACE, uri=address).check()
+    with pytest.raises(TrackingError, match="does not answer"):
+        MLflow(run, SPACE, uri=f"http://127.0.0.1:{free_port()}").check()
 
 
 def test_refused_candidate_is_left_out_and_told_once(root: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -388,5 +438,6 @@ def in_a_process(script: str, run: Path) -> subprocess.CompletedProcess[str]:
     """Run a script that knows this module's names, and its `run` folder, in a process that may die."""
     known = f"import sys\nfrom pathlib import Path\nsys.path.insert(0, {str(Path(__file__).parent)!r})\n"
     known += f"from test_mlflow import *\nrun = Path({str(run)!r})\n"
-    known += "mlflow_module.INTERRUPTED_SECONDS = mlflow_module.SILENT_SECONDS = 30.0\n"  # on a busy machine
+    for name in ("CLOSE_SECONDS", "INTERRUPTED_SECONDS", "SILENT_SECONDS"):
+        known += f"mlflow_module.{name} = 30.0\n"  # on a busy machine
     return subprocess.run([sys.executable, "-c", known + script], capture_output=True, text=True, cwd=run)

@@ -44,6 +44,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.setattr(mlflow_module, "FIRST_SECONDS", 0.0)
     monkeypatch.setattr(mlflow_module, "SILENT_SECONDS", 10.0)
+    monkeypatch.setattr(mlflow_module, "CLOSE_SECONDS", 30.0)
     monkeypatch.setattr(mlflow_pace, "SHARE", 1.0)
 
 

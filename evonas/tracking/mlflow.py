@@ -29,8 +29,8 @@ LOOK_SECONDS = 0.5
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 5.0
 """Seconds between attempts while the server is gone."""
 
-CLOSE_SECONDS = 30.0
-"""How long the end of a search waits for a server that answers."""
+CLOSE_SECONDS, CLOSE_SECONDS_AT_MOST, CLOSE_SHARE = 15.0, 30.0, 0.02
+"""How long the end of a search waits for a server that answers: a share of what the search took, within bounds."""
 
 INTERRUPTED_SECONDS = 5.0
 """How long a person who interrupts a search waits for that."""
@@ -138,7 +138,8 @@ class MLflow(Tracker):
             return
         self._delivery.follow(history)
         try:
-            self._wait(self._thread, CLOSE_SECONDS if history.closed else INTERRUPTED_SECONDS)
+            share = min(max(CLOSE_SECONDS, CLOSE_SHARE * history.elapsed), CLOSE_SECONDS_AT_MOST)
+            self._wait(self._thread, share if history.closed else INTERRUPTED_SECONDS)
         except KeyboardInterrupt:
             self._deadline = 0.0
         if not self._thread.is_alive():

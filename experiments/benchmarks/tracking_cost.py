@@ -3,8 +3,9 @@
     python experiments/benchmarks/tracking_cost.py [EVALUATIONS] [KEY=VALUE ...]
 
 Searches with and without tracking, in turns, each in a process and a run folder of its own; the store is embedded.
-Prints evaluations a second of the search proper, the seconds of what comes before and after it, and by how much the
-driver's memory has grown between the first evaluation, the last one, and at most.
+Prints evaluations a second of the search proper and its seconds, the share of them for which MLflow's thread had the
+processor, the seconds of what comes before and after the search, and by how much the driver's memory has grown between
+the first evaluation and the last one, and at most when all was drawn and sent.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from typing import Any
 
@@ -25,7 +27,7 @@ from evonas.history import History
 from evonas.space import Gene, Genome, Metrics, SearchSpace
 from evonas.tracking.base import Tracker
 
-TURNS = 1
+TURNS = 3
 WAYS = {
     "without": "tracking=null",
     "children: front": "tracking.children=front",
@@ -60,6 +62,7 @@ class Weigh(Tracker):
 
     def __init__(self) -> None:
         self.first = self.last = self.most = 0
+        self.thread_seconds = 0.0
 
     def outcome(self, history: History, outcome: Outcome) -> None:
         """Look at every thousandth."""
@@ -67,6 +70,9 @@ class Weigh(Tracker):
             self.last = psutil.Process().memory_info().rss
             self.first = self.first or self.last
             self.most = max(self.most, self.last)
+            mine = [thread.native_id for thread in threading.enumerate() if thread.name == "evonas-mlflow"]
+            times = [thread for thread in psutil.Process().threads() if thread.id in mine]
+            self.thread_seconds = sum(thread.user_time + thread.system_time for thread in times)
 
 
 def once(words: list[str]) -> None:
@@ -87,6 +93,7 @@ def once(words: list[str]) -> None:
             {
                 "rate": len(history.outcomes) / history.elapsed,
                 "search": history.elapsed,
+                "thread": 100 * weigh.thread_seconds / history.elapsed,
                 "around": whole - history.elapsed,
                 "grown": (weigh.last - weigh.first) / mib,
                 "most": (max(weigh.most, psutil.Process().memory_info().rss) - weigh.first) / mib,
@@ -109,10 +116,10 @@ def main() -> None:
                 done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True)
                 rows[way].append(json.loads(done.stdout.splitlines()[-1]))
     print(f"{words[0]} evaluations, medians of {TURNS}")
-    print(f"{'':16} evaluations/s  search  around it  memory grown by  at most")
+    print(f"{'':16} evaluations/s  search  thread  around it  memory grown by  at most")
     for way, taken in rows.items():
-        rate, seconds, around, grown, most = (statistics.median(row[key] for row in taken) for key in taken[0])
-        print(f"{way:16} {rate:13,.0f} {seconds:6.1f}s {around:9.1f}s {grown:12.0f} MiB {most:5.0f} MiB")
+        rate, seconds, thread, around, grown, most = (statistics.median(row[key] for row in taken) for key in taken[0])
+        print(f"{way:16} {rate:13,.0f} {seconds:6.1f}s {thread:6.1f}% {around:9.1f}s {grown:12.0f} MiB {most:5.0f} MiB")
 
 
 if __name__ == "__main__":
