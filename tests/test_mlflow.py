@@ -60,6 +60,7 @@ def _busy_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mlflow_module, "SILENT_SECONDS", 10.0)
     monkeypatch.setattr(mlflow_module, "FIRST_SECONDS", 0.0)
     monkeypatch.setattr(mlflow_pace, "SHARE", 1.0)
+    monkeypatch.setattr(mlflow_pace, "SHARE_OF_IDLE", 1.0)
 
 
 def run_search(run: Path, events: list[Event], uri: str | None = None, **options: Any) -> MLflow:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 
-SHARE = 0.02
-"""Of the time, what a thread may spend at work: while it holds Python's lock, the search stands still."""
+SHARE, SHARE_OF_IDLE, BUSY = 0.02, 0.10, 0.25
+"""Of the time, what a thread may spend at work: while it holds Python's lock, the search stands still. More where the
+rest of the process has the processor for less than a quarter of the time: such a search waits for its workers."""
 
 SAVED_SECONDS = 20.0
 """So much time without work may be made up for at once: a generation's runs are sent as soon as it is complete."""
@@ -18,13 +19,16 @@ class Pace:
     """Counts the processor time of the thread that makes and uses it; waiting for a server or a disk costs nothing."""
 
     def __init__(self) -> None:
-        self._spent = time.thread_time()
-        self._free_at = time.monotonic()
+        self._looked = self._free_at = time.monotonic()
+        self._spent, self._spent_by_all = time.thread_time(), time.process_time()
 
     def pause(self) -> float:
         """Return for how many seconds the thread should do nothing, after all that it has done."""
-        now, spent = time.monotonic(), time.thread_time()
+        now, spent, spent_by_all = time.monotonic(), time.thread_time(), time.process_time()
+        work = spent - self._spent
+        by_others = spent_by_all - self._spent_by_all - work
+        share = SHARE_OF_IDLE if by_others < BUSY * (now - self._looked) else SHARE
         earned = max(self._free_at, now - SAVED_SECONDS)
-        self._free_at = min(earned + (spent - self._spent) / SHARE, now + LONGEST_PAUSE)
-        self._spent = spent
+        self._free_at = min(earned + work / share, now + LONGEST_PAUSE)
+        self._looked, self._spent, self._spent_by_all = now, spent, spent_by_all
         return max(0.0, self._free_at - now)
