@@ -44,7 +44,8 @@ SILENT_SECONDS = 2.0
 LAST_ATTEMPTS, HANGING_SECONDS = 3, 3.0
 """So often a server that fails at once is tried at the end of a search; one that takes longer to fail is given up."""
 
-SYNC_ATTEMPTS = 4
+SYNC_ATTEMPTS, SYNC_PAUSE = 6, 2.0
+"""So often a sync fails without sending anything in between before it gives up, and its longest pause."""
 
 ONLY_THE_FRONT = (
     "this search is longer than %d evaluations: in MLflow only the networks of its front get runs of their own; "
@@ -161,7 +162,7 @@ class MLflow(Tracker):
         self._store.check_scheme()
         self._store.check_answer()
         delivery = self._new_delivery(History.read(self._run_folder))
-        failures, steps = 0, 0
+        failures, steps, left = 0, 0, float("inf")
         while True:
             try:
                 if not delivery.step(ending=True):
@@ -176,9 +177,11 @@ class MLflow(Tracker):
                 failures += 1
                 if failures == SYNC_ATTEMPTS:
                     raise self._fails(delivery, reason(error)) from error
-                time.sleep(FIRST_PAUSE * 2**failures)
+                time.sleep(min(FIRST_PAUSE * 2**failures, SYNC_PAUSE))
                 continue
-            failures, steps = 0, steps + 1
+            steps += 1
+            if delivery.unsent < left:  # it has not only answered: it has taken something
+                failures, left = 0, delivery.unsent
             if progress:
                 progress(steps, delivery.unsent)
 
