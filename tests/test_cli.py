@@ -29,7 +29,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_version_and_help(tmp_path: Path) -> None:
     assert evonas("--version", cwd=tmp_path).stdout == f"evonas {__version__}\n"
     text = evonas("--help", cwd=tmp_path).stdout
-    assert not [word for word in ("run", "resume", "front", "list", "check", "ui", "sync") if word not in text]
+    commands = ["run", "resume", "front", "list", "check", "ui", "sync", "submit", "status", "logs", "stop"]
+    assert not [word for word in commands if f"│ {word} " not in text]
     assert "evonas check experiments/quickstart.yaml" in text
 
 

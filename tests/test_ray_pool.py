@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -16,10 +17,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psutil
 import pytest
 from pool_contract import AsynchronousPoolContract, run, timeless
-from pool_evaluators import ActionRecipe, DyingRecipe, candidates, processes
+from pool_evaluators import ActionRecipe, DyingRecipe, SharedRecipe, candidates, processes
 from ray_fixture import ray_cluster as ray_cluster  # a fixture
 
 from evonas.errors import ConfigError, ResourceError
@@ -171,6 +173,12 @@ class TestWorkers:
         assert pool.capacity == 2
         pool.close()
 
+    def test_what_is_shared_cannot_be_written_by_any_worker(self) -> None:
+        pool = RayPool(SharedRecipe(), np.ones(100_000), workers=2)
+        outcomes = outcomes_of(pool, [*candidates("compute", range(4)), *candidates("fail", range(4))])
+        assert [outcome.metrics["value"] for outcome in outcomes if isinstance(outcome, Evaluation)] == [100_000] * 4
+        assert all("read-only" in outcome.reason for outcome in outcomes if isinstance(outcome, Failure))
+
     def test_modules_beside_the_experiment_are_found_by_the_workers(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -315,7 +323,7 @@ class TestScenarios:
         self, scenarios: dict[str, Scenario]
     ) -> None:
         seen, printed = scenarios["private"].result()
-        assert printed == ""
+        assert re.fullmatch(r"candidate \d+: the worker died: process \d+ on 127\.0\.0\.1: .*\n?", printed), printed
         assert all(ipaddress.ip_address(address.removeprefix("::ffff:")).is_loopback for address in seen["listening"])
         assert seen["processes"] > 4
         assert seen["left"] == []

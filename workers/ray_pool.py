@@ -369,5 +369,6 @@ class RayPool(WorkerPool):
             return []
         if self._flights_of(flight.tasks[0]):
             return []  # its second flight goes on
+        _log.warning("candidate %d: %s", flight.tasks[0].candidate.id, trouble)
         failure = self._queue.retry(flight.tasks[0], kind, trouble, time.monotonic())
         return [failure] if failure else []

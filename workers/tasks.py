@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import heapq
-import logging
 import math
 import statistics
 from collections import deque
@@ -15,7 +14,6 @@ from evonas.evaluation import Candidate, Failure, FailureKind
 
 LONGEST_BACKOFF_SECONDS = 60.0
 _KNOWN, _REMEMBERED = 5, 255  # durations needed to know a median, and kept for it
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +88,6 @@ class TaskQueue:
             task, troubles=(*task.troubles, trouble), single=True, alone=task.alone or kind is FailureKind.OUT_OF_MEMORY
         )
         made = len(task.troubles)
-        _log.info("candidate %d, attempt %d of %d: %s", task.candidate.id, made, self._attempts, trouble)
         if made < self._attempts:
             pause = min(self._backoff_seconds * 2 ** (made - 1), LONGEST_BACKOFF_SECONDS)
             heapq.heappush(self._pausing, (now + pause, task.candidate.id, task))
