@@ -39,6 +39,9 @@ LAST_ATTEMPTS, HANGING_SECONDS = 3, 3.0
 
 SYNC_ATTEMPTS = 4
 
+EMPTY_BYTES, CHILD_BYTES = 1_000_000, 5_000
+"""The embedded store without a run, and what a child run adds; measured after searches of 72 and of 192 evaluations."""
+
 log = logging.getLogger("evonas")
 
 
@@ -151,6 +154,13 @@ class MLflow(Tracker):
             failures, steps = 0, steps + 1
             if progress:
                 progress(steps, delivery.unsent)
+
+    def disk_bytes(self, evaluations: int, front: int, results: int) -> int:
+        """Return the size of the embedded store with one search in it: runs, and a copy of the results."""
+        if not self._store.uri.startswith("sqlite"):
+            return 0
+        children = {"all": evaluations, "front": min(front, evaluations), "none": 0}[self._children]
+        return EMPTY_BYTES + CHILD_BYTES * children + results
 
     def link(self, server: str | None = None) -> str | None:
         """Return the address of the search's page once it is known; for an embedded store, on `evonas ui`'s server."""
