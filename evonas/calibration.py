@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -32,6 +33,7 @@ SHORTEST_SECONDS = 1e-6
 
 def calibrate(search: Search, tell: Callable[[str], None] = lambda line: None) -> Calibration:
     """Rehearse networks of a search, telling of each; raise ConfigError if one fails."""
+    load = os.getloadavg()[0] / (os.cpu_count() or 1)
     genomes = list(dict.fromkeys(at_quantiles(search, SHARES, "macs")))
     first = _rehearsed(search, genomes[0])
     measured: list[tuple[float, float]] = []
@@ -50,7 +52,7 @@ def calibrate(search: Search, tell: Callable[[str], None] = lambda line: None) -
         said = "turned away by the evaluator's own gates" if seconds is None else f"about {seconds:.3g} s"
         tell(f"rehearsed a network of {macs:,.0f} MACs: {said}")
     points = [(macs, max(seconds, SHORTEST_SECONDS)) for macs, seconds in measured or turned_away]
-    return Calibration(tuple(points), *fit(points), warm_up, len(turned_away))
+    return Calibration(tuple(points), *fit(points), warm_up, len(turned_away), load)
 
 
 def fit(points: Sequence[tuple[float, float]]) -> tuple[float, float, float]:

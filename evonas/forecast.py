@@ -27,6 +27,7 @@ class Calibration:
 
     `points` are the MACs and seconds that were measured, `warm_up_seconds` what the first evaluation in a process takes
     besides (imports, data), and `turned_away` counts networks that the evaluator's own gates did not let through.
+    `load` is how many processes wanted each CPU of the machine when it began: above 1, others slowed it down.
     """
 
     points: tuple[tuple[float, float], ...]
@@ -35,6 +36,7 @@ class Calibration:
     sigma: float
     warm_up_seconds: float
     turned_away: int = 0
+    load: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +148,7 @@ def _parsed(document: Any) -> Plan:
             sigma=_number(calibration["sigma"]),
             warm_up_seconds=_number(calibration["warm_up_seconds"]),
             turned_away=_count(calibration["turned_away"]),
+            load=_number(calibration["load"]),
         ),
         forecasts=tuple(_forecast(row) for row in document["forecasts"]),
         disk_bytes={str(kind): _count(size) for kind, size in document["disk_bytes"].items()},

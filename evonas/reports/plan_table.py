@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from evonas.forecast import Calibration, Forecast, Plan
     from evonas.plan import Compared
 
+BUSY_LOAD = 0.8
+"""A machine with more processes a CPU that want it gives a rehearsal less than a search of its own would get."""
+
 
 def headline(plan: Plan) -> str:
     """Return what is planned, and what an evaluation was found to take."""
@@ -67,6 +70,11 @@ def notes(plan: Plan, worthwhile: Forecast | None, machine: int) -> Iterator[str
         )
     if any(forecast.workers > machine for forecast in plan.forecasts):
         yield f"this machine has room for {machine:,}: rows with more are for a cluster of machines like it"
+    if plan.calibration.load > BUSY_LOAD:
+        yield (
+            f"other processes kept this machine busy while it was measured (load {plan.calibration.load:.1f} a CPU): "
+            f"times are those of such a machine, and a plan of a quiet one may differ"
+        )
     if plan.calibration.turned_away:
         rehearsed = plan.calibration.turned_away + len(plan.calibration.points)
         yield (
