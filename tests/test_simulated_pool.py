@@ -130,7 +130,8 @@ def test_stragglers_are_slow_and_a_second_run_of_them_saves_time(tmp_path: Path)
 @pytest.mark.parametrize(
     ("option", "value"),
     [("workers", 0), ("median_seconds", 0), ("sigma", -1), ("failure_rate", 1.5), ("straggler_slowdown", 0.5),
-     ("retries", -1), ("timeout_seconds", 0), ("straggler_factor", 1), ("backoff_seconds", -1), ("seconds_per_mac", -1)],
+     ("retries", -1), ("timeout_seconds", 0), ("straggler_factor", 1), ("backoff_seconds", -1),
+     ("seconds_per_mac", -1)],
 )  # fmt: skip
 def test_an_option_out_of_range_is_named(option: str, value: Any, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=f"'{option}' must be .*, and is {value}"):
