@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import time
+from collections import Counter
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -38,7 +40,7 @@ def simulate(
     wanted = experiment.evaluations
     early_exit = EarlyExit(search.space, search.gates)
     pool = _pool(search, calibration, workers)
-    stopwatch = _Stopwatch(pool)
+    watch = _Watch(pool)
     started = time.perf_counter()
     with closing(Journal.create(folder / JOURNAL, header)) as journal, closing(pool):
         history = Controller(
@@ -47,7 +49,7 @@ def simulate(
             pool=pool,
             journal=journal,
             history=History(header),
-            trackers=[stopwatch],
+            trackers=[watch],
             evaluations=min(wanted, max(SIMULATED, WAVES * workers)),
             max_consecutive_failures=experiment.max_consecutive_failures,
         ).run()
@@ -55,10 +57,12 @@ def simulate(
     total = simulated if history.closed == "exhausted" else wanted
     factor = total / simulated
     driver_seconds = (time.perf_counter() - started) * factor
-    seconds = calibration.warm_up_seconds + driver_seconds + stopwatch.extended_to(total)
+    seconds = calibration.warm_up_seconds + driver_seconds + _extended(watch.moments, total)
     start_seconds = _pool_class(experiment).start_seconds
     hours = workers * (start_seconds + seconds) / 3600
-    turned_away = {gate.name: round(history.turned_away[gate.name] * factor) for gate in search.gates}
+    turned_away = {
+        gate.name: round(_extended([counts[gate.name] for counts in watch.turned_away], total)) for gate in search.gates
+    }
     forecast = Forecast(
         workers=workers,
         evaluations=wanted,
@@ -85,25 +89,27 @@ def gpus_of(experiment: Experiment) -> float:
     return 1.0 if experiment.device == "gpu" else 0.0
 
 
-class _Stopwatch(Tracker):
-    """Notes when outcomes arrive on the clock of a pool."""
+class _Watch(Tracker):
+    """Notes, at each outcome, the time on the clock of a pool and how many genomes each gate has turned away."""
 
     def __init__(self, pool: WorkerPool) -> None:
         self._pool = pool
-        self._moments: list[float] = []
+        self.moments: list[float] = []
+        self.turned_away: list[Counter[str]] = []
 
     def outcome(self, history: History, outcome: Outcome) -> None:
-        """Note the moment."""
-        self._moments.append(self._pool.clock())
+        """Note both."""
+        self.moments.append(self._pool.clock())
+        self.turned_away.append(history.turned_away.copy())
 
-    def extended_to(self, total: int) -> float:
-        """Return when the last of `total` outcomes arrives; what was not seen goes on at the pace of the middle."""
-        seen = len(self._moments)
-        if total <= seen:
-            return self._moments[-1]
-        first, last = seen // 4, 3 * seen // 4
-        pace = (self._moments[last] - self._moments[first]) / (last - first)
-        return self._moments[-1] + (total - seen) * pace
+
+def _extended(values: Sequence[float], total: int) -> float:
+    """Return the last of `total` values that never fall; those that are not there go on at the pace of the middle."""
+    seen = len(values)
+    if total <= seen:
+        return values[-1]
+    first, last = seen // 4, 3 * seen // 4
+    return values[-1] + (total - seen) * (values[last] - values[first]) / (last - first)
 
 
 def _pool_class(experiment: Experiment) -> type[WorkerPool]:

@@ -126,7 +126,8 @@ def _time(seconds: float) -> str:
 
 def _evaluation(calibration: Calibration) -> str:
     seconds = [seconds for _, seconds in calibration.points]
-    ranged = f"{min(seconds):.3g} to {max(seconds):.3g} s" if len(seconds) > 1 else f"{seconds[0]:.3g} s"
+    ends = dict.fromkeys(f"{end:.3g}" for end in (min(seconds), max(seconds)))
+    ranged = f"{' to '.join(ends)} s"
     if calibration.seconds_per_mac:
         law = f"{calibration.seconds_fixed:.2g} s + {calibration.seconds_per_mac * 1e6:.3g} s a million MACs"
     else:
