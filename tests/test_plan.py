@@ -81,7 +81,10 @@ def test_planned_disk_is_that_of_the_run_folder(sleepy: tuple[Plan, Path, Histor
     assert made.disk_bytes["journal"] == pytest.approx((path / "journal.jsonl").stat().st_size, rel=0.2)
 
 
-def test_the_embedded_store_of_mlflow_counts_its_runs_and_a_remote_one_nothing(tmp_path: Path) -> None:
+def test_the_embedded_store_of_mlflow_counts_its_runs_and_a_remote_one_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     mlflow = {"use": "evonas.tracking.mlflow:MLflow", "must_answer": False}
     options: Mapping[str, Mapping[str, str]] = {
         "all": {}, "front": {"children": "front"}, "none": {"children": "none"}, "remote": {"uri": "http://h:1"}

@@ -85,7 +85,8 @@ def notes(plan: Plan, worthwhile: Forecast | None, machine: int) -> Iterator[str
         yield f"{longer[0].simulated:,} evaluations were simulated, and the rest goes on at their pace"
     yield (
         "estimates: static costs and gates are exact, but what only an evaluation tells was invented, and it decides "
-        "what the strategy proposes; failures and retries are not included"
+        "what the strategy proposes; a worker was measured alone, and those that share a machine slow each other down; "
+        "failures and retries are not included"
     )
 
 
