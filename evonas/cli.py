@@ -1,4 +1,4 @@
-"""The command line: `evonas run | resume | front | list | check | plan | ui | sync`."""
+"""The command line: `evonas run | resume | front | list | check | plan | ui | sync`, and those of `cli_jobs`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from evonas import __version__
+from evonas import __version__, cli_jobs
 from evonas.errors import EvonasError
 
 if TYPE_CHECKING:
@@ -65,6 +65,10 @@ def _evonas(
         evonas front                                the front of the newest run
 
         evonas ui                                   all its charts in the browser
+
+    On a Ray cluster that it need not wait for:
+
+        evonas submit experiments/quickstart.yaml --address http://head:8265 --runs /shared/runs --follow
     """
     if version:
         typer.echo(f"evonas {__version__}")
@@ -78,6 +82,9 @@ def run(
     folder: Annotated[
         Path | None, typer.Option("--run", help="The run folder to make; a new one under runs/ when left out.")
     ] = None,
+    again: Annotated[
+        bool, typer.Option("--resume", help="Continue if the run folder holds this search already.")
+    ] = False,
 ) -> None:
     """Search, and print the Pareto front.
 
@@ -85,11 +92,14 @@ def run(
     continues it, also after a crash, as if nothing had been.
     """
     from evonas import config, run_folder, search
+    from evonas.errors import ConfigError
 
+    if again and folder is None:
+        raise ConfigError("--resume needs the run folder to continue: name it with --run")
     experiment = config.load(file, overrides or [])
     path = folder or run_folder.new_path(experiment.runs, experiment.name)
     with _resumable(path):
-        _, history = search.run(experiment, path, _watch)
+        history = search.run_or_resume(experiment, path, _watch) if again else search.run(experiment, path, _watch)[1]
     _print_end(path, history)
 
 
@@ -240,6 +250,9 @@ def sync(run: Run = None, overrides: Overrides = None) -> None:
     with run_folder.locked(path):
         typer.echo(tracker.sync())
     typer.echo(tracker.link())
+
+
+cli_jobs.add_to(app)
 
 
 def _watch(search: Search, path: Path) -> Sequence[Tracker]:

@@ -29,7 +29,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_version_and_help(tmp_path: Path) -> None:
     assert evonas("--version", cwd=tmp_path).stdout == f"evonas {__version__}\n"
     text = evonas("--help", cwd=tmp_path).stdout
-    assert not [word for word in ("run", "resume", "front", "list", "check", "ui", "sync") if word not in text]
+    commands = ["run", "resume", "front", "list", "check", "ui", "sync", "submit", "status", "logs", "stop"]
+    assert not [word for word in commands if f"│ {word} " not in text]
     assert "evonas check experiments/quickstart.yaml" in text
 
 
@@ -54,6 +55,8 @@ def test_the_driver_of_a_search_never_loads_torch(tmp_path: Path) -> None:
 def test_list_shows_all_that_ships(tmp_path: Path) -> None:
     text = evonas("list", cwd=tmp_path).stdout
     for name in ("cell201:Cell201", "datasets:digits", "datasets:arrays", "trained:Trained", "pymoo_nsga2:NSGA2"):
+        assert name in text, text
+    for name in ("pymoo_steady_state:SteadyStateNSGA2", "aging_evolution:AgingEvolution"):
         assert name in text, text
     for name in ("random_search:RandomSearch", "ray_pool:RayPool", "local_pool:LocalPool", "mlflow:MLflow"):
         assert name in text, text

@@ -69,10 +69,12 @@ class Crew:
         return self._connection.opened and not self._connection.private
 
     def recruit(self) -> tuple[Any, Any]:
-        """Start an actor; return it and the reference of its start, which gives a Worker or an EvonasError."""
+        """Start an actor; return it and the reference of its start, which gives Started or an EvonasError."""
         search_path = [entry or str(Path.cwd()) for entry in sys.path]
         request = self._request
-        actor = self._actor_class.remote(search_path, request.threads, request.device, request.memory_bytes)
+        actor = self._actor_class.remote(
+            search_path, request.threads, request.device, min(1.0, request.gpus) or 1.0, request.memory_bytes
+        )
         return actor, actor.start.remote(self._recipe, self._place_of_shared)
 
     def rejoin(self, patience_seconds: float) -> None:

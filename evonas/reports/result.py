@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -49,6 +50,7 @@ def result(history: History, space: SearchSpace) -> dict[str, Any]:
             "seed": header.config.get("seed"),
             "config_hash": header.config_hash,
             "versions": header.versions,
+            "workers": _workers(history),
             "front": [
                 {
                     "id": member.candidate.id,
@@ -62,12 +64,23 @@ def result(history: History, space: SearchSpace) -> dict[str, Any]:
                     "seed": member.seed,
                     "generation": member.candidate.generation,
                     "parents": member.candidate.parents,
+                    "host": member.worker.host if member.worker else None,
+                    "device": member.worker.device if member.worker else None,
                 }
                 for member, contribution in zip(front.members, front.contributions, strict=True)
             ],
         }
     )
     return plain
+
+
+def _workers(history: History) -> list[dict[str, Any]]:
+    """Return where evaluations were made: host, device, versions of the libraries, and how many."""
+    counts = Counter(evaluation.worker for evaluation in history.evaluations if evaluation.worker is not None)
+    return [
+        {"host": worker.host, "device": worker.device, "versions": dict(worker.versions), "evaluations": count}
+        for worker, count in counts.most_common()
+    ]
 
 
 def evaluations_table(history: History, space: SearchSpace) -> pa.Table:
@@ -88,6 +101,8 @@ def evaluations_table(history: History, space: SearchSpace) -> pa.Table:
         "seed": pa.array([e.seed for e in evaluations], pa.int64()),
         "on_front": pa.array([e.candidate.id in on_front for e in evaluations], pa.bool_()),
         "budget": pa.array([e.candidate.budget for e in evaluations], pa.int64()),
+        "host": pa.array([e.worker.host if e.worker else None for e in evaluations], pa.string()),
+        "device": pa.array([e.worker.device if e.worker else None for e in evaluations], pa.string()),
     }
     chosen = {gene.name: pa.array([g.get(gene.name) for g in genes], pa.string()) for gene in space.genes}
     measured = {name: pa.array([e.metrics.get(name) for e in evaluations], pa.float64()) for name in metrics}

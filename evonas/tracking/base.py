@@ -16,7 +16,7 @@ class Tracker:
         """The search starts or resumes; `history` holds what is known already."""
 
     def outcome(self, history: History, outcome: Outcome) -> None:
-        """A candidate has its outcome; it is in `history` and on the disk."""
+        """A candidate has its outcome; it is in `history`, whose `elapsed` is that of the outcome, and on the disk."""
 
     def generation(self, history: History, generation: Generation) -> None:
         """All candidates of a generation have their outcomes."""
