@@ -18,6 +18,7 @@ from evonas.config import CHANGEABLE, Experiment
 from evonas.controller import Controller, replay
 from evonas.early_exit import EarlyExit, Gate
 from evonas.errors import RunFolderError
+from evonas.forecast import take_along
 from evonas.history import JOURNAL, History
 from evonas.journal import Continued, Event, Journal
 from evonas.pool import WorkerPool
@@ -42,6 +43,7 @@ def run(
     trackers = _trackers(search, path, watch)
     with run_folder.created(path, header.config_hash), closing(Journal.create(path / JOURNAL, header)) as journal:
         (path / "experiment.yaml").write_text(yaml.safe_dump(search.experiment.plain(), sort_keys=False))
+        take_along(search.experiment, path)
         return path, _search(search, path, journal, History(header), [], trackers)
 
 

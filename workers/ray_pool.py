@@ -70,6 +70,8 @@ class RayPool(WorkerPool):
     Raises ConfigError for options out of range, and ResourceError where no worker fits or no cluster answers.
     """
 
+    start_seconds = 5.0  # a private Ray on two cores
+
     def __init__(
         self,
         recipe: EvaluatorRecipe,

@@ -132,10 +132,10 @@ def write_result(history: History, space: SearchSpace, run_folder: Path) -> None
         "progress.html": lambda path: write_progress_html(history, space, path),
     }
     for name, write in writers.items():
-        _write_whole(run_folder / name, write)
+        write_whole(run_folder / name, write)
 
 
-def _write_whole(path: Path, write: Callable[[Path], None]) -> None:
+def write_whole(path: Path, write: Callable[[Path], None]) -> None:
     """Let a reader see the old file or the new one, never a part."""
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
