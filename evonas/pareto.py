@@ -117,6 +117,39 @@ def _box(goals: Goals) -> float:
     return float(np.prod([o.worst if not o.maximize and o.worst > 0 else 1.0 for o in goals.objectives]))
 
 
+def ranks(losses: np.ndarray) -> np.ndarray:
+    """Return the non-domination rank of every point, shape (points,): 0 for the front, equal points share theirs."""
+    if len(losses) == 0:
+        return np.empty(0, dtype=int)
+    ranks: np.ndarray = moocore.pareto_rank(losses)
+    return ranks
+
+
+def crowding_distances(losses: np.ndarray) -> np.ndarray:
+    """Return how much room every point of a front has, shape (points,): the crowding distance of Deb et al. 2002.
+
+    Extremes have infinite room, and so have all points of one or two. Of equal points, those that stand first and last
+    among them count the gap to the next. An objective in which all are equal counts nothing.
+    """
+    count, objectives = losses.shape
+    if count <= 2:
+        return np.full(count, np.inf)
+    columns = np.arange(objectives)
+    order = losses.argsort(axis=0, kind="stable")
+    ascending = losses[order, columns]
+    gaps = np.full((count + 1, objectives), np.inf)
+    np.subtract(ascending[1:], ascending[:-1], out=gaps[1:-1])
+    spread = ascending[-1] - ascending[0]
+    if not spread.all():
+        gaps[:, spread == 0] = 0.0
+        spread[spread == 0] = 1.0
+    gaps /= spread
+    room = np.empty_like(losses)
+    room[order, columns] = gaps[:-1] + gaps[1:]
+    distances: np.ndarray = room.sum(axis=1) / objectives
+    return distances
+
+
 def digest(evaluations: Iterable[Evaluation]) -> str:
     """Return a hash of a set of evaluations, in order of their ids: genomes and metrics, timings aside."""
     rows = [

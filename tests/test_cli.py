@@ -55,6 +55,8 @@ def test_list_shows_all_that_ships(tmp_path: Path) -> None:
     text = evonas("list", cwd=tmp_path).stdout
     for name in ("cell201:Cell201", "datasets:digits", "datasets:arrays", "trained:Trained", "pymoo_nsga2:NSGA2"):
         assert name in text, text
+    for name in ("pymoo_steady_state:SteadyStateNSGA2", "aging_evolution:AgingEvolution"):
+        assert name in text, text
     for name in ("random_search:RandomSearch", "ray_pool:RayPool", "local_pool:LocalPool", "mlflow:MLflow"):
         assert name in text, text
 

@@ -22,6 +22,7 @@ from evonas.pareto import digest
 from evonas.pool import WorkerPool
 from evonas.strategies.base import Strategy
 from evonas.strategies.pymoo_nsga2 import NSGA2
+from evonas.strategies.pymoo_steady_state import SteadyStateNSGA2
 from evonas.strategies.random_search import RandomSearch
 from evonas.tracking.base import Tracker
 
@@ -84,6 +85,10 @@ def random_search(early_exit: EarlyExit) -> Strategy:
     return RandomSearch(early_exit.space, toy_goals(), early_exit.admit, 5, block=12)
 
 
+def steady_state(early_exit: EarlyExit) -> Strategy:
+    return SteadyStateNSGA2(early_exit.space, toy_goals(), early_exit.admit, 5, population=12, lag=7)
+
+
 def search(
     folder: Path,
     pool: WorkerPool | None = None,
@@ -126,7 +131,7 @@ def facts(folder: Path) -> Facts:
     return digest(history.evaluations), history.front.digest(), dict(history.turned_away), failures
 
 
-@pytest.fixture(scope="module", params=[nsga2, random_search])
+@pytest.fixture(scope="module", params=[nsga2, random_search, steady_state])
 def finished(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, bytes, Facts]:
     """A strategy, the journal of its uninterrupted search, and the facts of that."""
     folder = tmp_path_factory.mktemp("uninterrupted")
@@ -176,7 +181,7 @@ def test_any_number_of_workers_and_any_order_find_the_same(
 
 
 @pytest.mark.parametrize("evaluations", [1, 11, 12, 13, 44])
-@pytest.mark.parametrize("strategy", [nsga2, random_search])
+@pytest.mark.parametrize("strategy", [nsga2, random_search, steady_state])
 def test_the_budget_is_exact(evaluations: int, strategy: Any, tmp_path: Path) -> None:
     history = search(tmp_path, ShufflingPool(capacity=5), strategy=strategy, evaluations=evaluations)
     assert len(history.outcomes) == len(history.candidates) == evaluations

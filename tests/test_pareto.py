@@ -7,11 +7,12 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
+from pymoo.operators.survival.rank_and_crowding.metrics import calc_crowding_distance
 
 from evonas.errors import ConfigError
 from evonas.evaluation import Candidate, Evaluation, Source
 from evonas.goals import Constraint, Goals, Objective
-from evonas.pareto import ParetoFront, digest, normalised_hypervolume
+from evonas.pareto import ParetoFront, crowding_distances, digest, normalised_hypervolume, ranks
 
 DIRECTIONS = [(False,), (False, False), (True, False), (False, True), (True, True), (False, True, False), (False,) * 4]
 
@@ -250,3 +251,31 @@ def test_goals_that_make_no_sense_are_refused(
 ) -> None:
     with pytest.raises(ConfigError, match=message):
         Goals(objectives, constraints)
+
+
+@pytest.mark.parametrize("objectives", [1, 2, 3, 4])
+def test_ranks_are_those_of_fronts_peeled_off_one_by_one(objectives: int) -> None:
+    for seed in range(20):
+        points = np.random.default_rng(seed).integers(5, size=(25, objectives)).astype(float)
+        expected, rank = np.full(25, -1), 0
+        while (left := np.flatnonzero(expected < 0)).size:
+            dominated = [any(np.all(q <= p) and np.any(q < p) for q in points[left]) for p in points[left]]
+            expected[left[~np.array(dominated)]] = rank
+            rank += 1
+        assert ranks(points).tolist() == expected.tolist()
+    assert ranks(np.empty((0, objectives))).tolist() == []
+
+
+def test_crowding_distance_is_the_mean_share_between_neighbours() -> None:
+    front = np.array([[0.0, 10.0], [10.0, 0.0], [1.0, 8.0], [4.0, 2.0]])
+    assert crowding_distances(front) == pytest.approx([np.inf, np.inf, (0.4 + 0.8) / 2, (0.9 + 0.8) / 2])
+    assert crowding_distances(front[:2]).tolist() == [np.inf, np.inf]
+    assert crowding_distances(np.ones((4, 2))).tolist() == [0.0] * 4, "all are equal"
+
+
+@pytest.mark.parametrize("objectives", [1, 2, 3, 4])
+def test_crowding_distance_is_that_of_pymoo_to_the_bit(objectives: int) -> None:
+    for seed in range(100):
+        rng = np.random.default_rng(seed)
+        points = rng.random((3 + seed // 2, objectives)) if seed % 2 else rng.integers(4, size=(20, objectives)) / 3
+        assert crowding_distances(points).tolist() == calc_crowding_distance(points).tolist()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -60,14 +60,14 @@ class Strategy(ABC):
         """Return the generator of the ask with that number."""
         return generator(self.seed, "ask", number)
 
-    def fresh(self, genome: Genome, taken: set[Genome], *, initial: bool = False) -> Genome | None:
+    def fresh(self, genome: Genome, taken: Container[Genome], *, initial: bool = False) -> Genome | None:
         """Return the canonical form of `genome` if it is neither asked before, nor `taken`, nor turned away."""
         canonical = self.space.canonical(genome)
         if canonical in self._seen or canonical in taken or not self.admit(canonical, initial=initial):
             return None
         return canonical
 
-    def draw(self, rng: np.random.Generator, taken: set[Genome], *, initial: bool = False) -> Genome | None:
+    def draw(self, rng: np.random.Generator, taken: Container[Genome], *, initial: bool = False) -> Genome | None:
         """Draw uniform genomes until one is fresh; None after `TRIES`."""
         for _ in range(TRIES):
             genome = self.fresh(self.space.sample(rng), taken, initial=initial)

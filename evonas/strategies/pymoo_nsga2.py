@@ -3,26 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from types import SimpleNamespace
-from typing import Literal
 
 import numpy as np
-from pymoo.algorithms.moo.nsga2 import binary_tournament
-from pymoo.core.population import Population
-from pymoo.core.problem import Problem
-from pymoo.operators.crossover.pntx import PointCrossover
-from pymoo.operators.crossover.ux import UniformCrossover
-from pymoo.operators.selection.tournament import TournamentSelection
-from pymoo.operators.survival.rank_and_crowding import RankAndCrowding
 
-from evonas.errors import ConfigError, require
+from evonas.errors import require
 from evonas.evaluation import Candidate, Evaluation, Outcome
 from evonas.goals import Goals
 from evonas.seeds import generator
 from evonas.space import Genome, SearchSpace
 from evonas.strategies.base import Admit, Strategy
+from evonas.strategies.pymoo_mating import Crossover, Mating
+from evonas.strategies.pymoo_survival import Population
 
-Crossover = Literal["uniform", "one_point", "two_point"]
 Offspring = list[tuple[Genome, tuple[int, ...]]]
 
 ATTEMPTS = 50
@@ -58,24 +50,16 @@ class NSGA2(Strategy):
         super().__init__(space, goals, admit, seed)
         self.population_size = population
         self.offspring_size = population if offspring is None else offspring
-        self.mutation = 1 / len(space.genes) if mutation is None else mutation
-        _check_options(self.population_size, self.offspring_size, crossover_probability, self.mutation)
-        self._crossover = _crossover(crossover, crossover_probability, len(space.genes))
-        self._options = np.array([len(gene.options) for gene in space.genes])
-        self._problem = Problem(
-            n_var=len(space.genes),
-            n_obj=len(goals.objectives),
-            n_ieq_constr=1 if goals.constraints else 0,
-            xl=0,
-            xu=self._options - 1,
-            vtype=int,
+        require("population", population, population >= 2, "at least 2")
+        require("offspring", self.offspring_size, self.offspring_size >= 1, "at least 1")
+        self._mating = Mating(
+            space, crossover=crossover, crossover_probability=crossover_probability, mutation=mutation
         )
-        self._survival = RankAndCrowding()
-        self._tournament = TournamentSelection(func_comp=binary_tournament)
+        self.mutation = self._mating.mutation
         self._generation = -1
         self._open: set[int] = set()
         self._evaluated: list[Evaluation] = []
-        self._population = Population()
+        self._population = Population.empty(len(space.genes), len(goals.objectives))
 
     def ask(self, limit: int) -> list[Candidate]:
         """Return the next generation when the last one is complete; `limit` does not cut it."""
@@ -112,38 +96,30 @@ class NSGA2(Strategy):
         self._evaluated = []
         if not evaluated:
             return
-        offspring = Population.new(
-            "X", np.array([e.candidate.genome for e in evaluated]),
-            "F", np.array([self.goals.losses(e.metrics) for e in evaluated]),
-            "G", np.array([[self.goals.violation(e.metrics)] for e in evaluated]),
-            "id", np.array([e.candidate.id for e in evaluated]),
-        )  # fmt: skip
-        self._population = self._survival.do(
-            self._problem,
-            Population.merge(self._population, offspring),
-            n_survive=self.population_size,
-            random_state=generator(self.seed, "survive", self._generation),
+        offspring = Population(
+            ids=np.array([e.candidate.id for e in evaluated]),
+            genomes=np.array([e.candidate.genome for e in evaluated]),
+            losses=np.array([self.goals.losses(e.metrics) for e in evaluated]),
+            violations=np.array([self.goals.violation(e.metrics) for e in evaluated], dtype=float),
+            crowding=np.full(len(evaluated), np.nan),
+        )
+        self._population = self._population.merged(offspring).survivors(
+            self.population_size, generator(self.seed, "survive", self._generation)
         )
 
     def _breed(self, rng: np.random.Generator) -> Offspring:
         """Return up to `offspring` fresh genomes with the ids of their parents."""
         bred: dict[Genome, tuple[int, ...]] = {}
-        algorithm = SimpleNamespace(tournament_type="comp_by_dom_and_crowding", random_state=rng)
         for _ in range(ATTEMPTS):
             missing = self.offspring_size - len(bred)
             if missing == 0:
                 break
-            matings = self._tournament.do(
-                self._problem, self._population, n_select=-(-missing // 2), n_parents=2, to_pop=False,
-                algorithm=algorithm, random_state=rng,
-            )  # fmt: skip
-            crossed = self._crossover.do(self._problem, self._population, matings, random_state=rng).get("X")
-            children = redraw(crossed.astype(int), self._options, self.mutation, rng)
-            ids = self._population.get("id")[matings]
-            for number, child in enumerate(children):  # pymoo returns the first child of every mating, then the second
-                genome = self.fresh(tuple(child.tolist()), set(bred))
+            children, couples = self._mating.children(self._population, -(-missing // 2), rng)
+            for number, child in enumerate(children):
+                genome = self.fresh(tuple(child), bred)
                 if genome is not None and len(bred) < self.offspring_size:
-                    bred[genome] = tuple(dict.fromkeys(ids[number % len(matings)].tolist()))
+                    rows = couples[number % len(couples)]
+                    bred[genome] = tuple(dict.fromkeys(self._population.ids[rows].tolist()))
         return list(bred.items())
 
     def _immigrants(self, rng: np.random.Generator, missing: int, taken: set[Genome], *, initial: bool) -> Offspring:
@@ -155,26 +131,3 @@ class NSGA2(Strategy):
                 break
             drawn.append(genome)
         return [(genome, ()) for genome in drawn]
-
-
-def redraw(genomes: np.ndarray, options: np.ndarray, probability: float, rng: np.random.Generator) -> np.ndarray:
-    """Redraw each gene with `probability` as another of its options; genomes (count, genes), options (genes,)."""
-    shift = 1 + np.floor(rng.random(genomes.shape) * np.maximum(options - 1, 0)).astype(int)
-    mutated = (rng.random(genomes.shape) < probability) & (options > 1)
-    return np.where(mutated, (genomes + shift) % options, genomes)
-
-
-def _crossover(kind: Crossover, probability: float, genes: int) -> UniformCrossover | PointCrossover:
-    if kind == "uniform":
-        return UniformCrossover(prob=probability)
-    points = {"one_point": 1, "two_point": 2}[kind]
-    if genes <= points:
-        raise ConfigError(f"crossover: {kind} needs more than {points} genes, and the space has {genes}")
-    return PointCrossover(n_points=points, prob=probability)
-
-
-def _check_options(population: int, offspring: int, crossover_probability: float, mutation: float) -> None:
-    require("population", population, population >= 2, "at least 2")
-    require("offspring", offspring, offspring >= 1, "at least 1")
-    for name, value in (("crossover_probability", crossover_probability), ("mutation", mutation)):
-        require(name, value, 0 <= value <= 1, "a probability, between 0 and 1")
