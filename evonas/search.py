@@ -13,6 +13,8 @@ from types import FrameType
 import yaml
 
 from evonas import config, run_folder
+from evonas.cache import Cache
+from evonas.cached_pool import CachedPool
 from evonas.compose import Search, checked, prepare
 from evonas.config import CHANGEABLE, Experiment
 from evonas.controller import Controller, replay
@@ -115,7 +117,7 @@ def _search(
                 tracker.started(history)
                 tracker.closed(history)
             return history
-        with _terminable(), closing(_pool(search)) as pool, _terminable():  # Ray takes the signal when it starts
+        with _terminable(), closing(_pool(search, path)) as pool, _terminable():  # Ray takes the signal when it starts
             controller = Controller(
                 strategy=strategy,
                 early_exit=early_exit,
@@ -137,11 +139,16 @@ def _finished(history: History, evaluations: int) -> bool:
     return spent and not history.pending and history.closed is not None
 
 
-def _pool(search: Search) -> WorkerPool:
+def _pool(search: Search, path: Path) -> WorkerPool:
+    """Return the pool of the experiment, behind the cache that it names."""
+    cache = None if search.experiment.cache is None else Cache(search.experiment.cache)
     pool: WorkerPool = checked(search.experiment.pool, WorkerPool).build(
         {"recipe": search.recipe, "shared": search.data}
     )
-    return pool
+    if cache is None:
+        return pool
+    needed = {*search.goals.metrics, *(constraint.metric for constraint in search.goals.constraints)}
+    return CachedPool(pool, cache, search.evaluator, search.evaluation_facts(), needed, path.name)
 
 
 def _trackers(search: Search, path: Path, watch: Watch) -> list[Tracker]:

@@ -8,14 +8,22 @@ from pathlib import Path
 
 from synthetic import FormulaEvaluator
 
-from evonas.space import Genome, Metrics
+from evonas.space import Genome, Metrics, SearchSpace
 
 
 class SlowFormula(FormulaEvaluator):
-    """The formula, 30 ms a genome, each noted in `measured.jsonl` of the current folder."""
+    """The formula, `pause` seconds a genome, each noted in `measured.jsonl` of the current folder."""
+
+    def __init__(self, space: SearchSpace, seed: int, *, pause: float = 0.03) -> None:
+        super().__init__(space, seed)
+        self.pause = pause
 
     def measure(self, genome: Genome, budget: int | None) -> Metrics:
-        time.sleep(0.03)
+        time.sleep(self.pause)
         with Path("measured.jsonl").open("a") as file:
             file.write(json.dumps(genome) + "\n")
         return super().measure(genome, budget)
+
+
+class OtherSlowFormula(SlowFormula):
+    """The same under another name."""
