@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -26,6 +27,8 @@ from evonas.pool import WorkerPool
 from evonas.reports.result import write_result
 from evonas.tracking.base import Tracker
 
+_log = logging.getLogger(__name__)
+
 Watch = Callable[[Search, Path], Sequence[Tracker]]
 """Gives the trackers of a search in a run folder, besides the experiment's own."""
 
@@ -43,7 +46,10 @@ def run(
     path = path or run_folder.new_path(experiment.runs, experiment.name)
     trackers = _trackers(search, path, watch)
     with run_folder.created(path, header.config_hash), closing(Journal.create(path / JOURNAL, header)) as journal:
-        (path / "experiment.yaml").write_text(yaml.safe_dump(search.experiment.plain(), sort_keys=False))
+        try:
+            (path / "experiment.yaml").write_text(yaml.safe_dump(search.experiment.plain(), sort_keys=False))
+        except OSError as error:
+            raise RunFolderError(f"{path} cannot be written: {error.strerror}") from error
         return path, _search(search, path, journal, History(header), [], trackers)
 
 
@@ -131,7 +137,18 @@ def _search(
             return controller.run()
     finally:
         if history.outcomes:
-            write_result(history, search.space, path)
+            _write_result(history, search, path)
+
+
+def _write_result(history: History, search: Search, path: Path) -> None:
+    """Write what the journal says in other words; that it cannot be written is no reason to fail, nor to hide one."""
+    try:
+        write_result(history, search.space, path)
+    except OSError as error:
+        _log.warning(
+            "the results cannot be written into %s (%s), which holds all that they are made of: mend that, and "
+            "'evonas front %s' writes them", path, error.strerror, path,
+        )  # fmt: skip
 
 
 def _finished(history: History, evaluations: int) -> bool:
