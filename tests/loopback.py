@@ -34,7 +34,7 @@ class Member:
         ]  # fmt: skip
         self._process = subprocess.Popen(
             command, env={**environment(), "RAY_AUTH_MODE": "disabled"},
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True, cwd=self._folder,
         )  # fmt: skip
 
     def processes(self) -> list[psutil.Process]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from pathlib import Path
 
@@ -12,16 +13,16 @@ from evonas.space import Genome, Metrics, SearchSpace
 
 
 class SlowFormula(FormulaEvaluator):
-    """The formula, `pause` seconds a genome, each noted in `measured.jsonl` of the current folder."""
+    """The formula, `pause` seconds a genome, each noted in `measured.jsonl` of a folder."""
 
-    def __init__(self, space: SearchSpace, seed: int, *, pause: float = 0.03) -> None:
+    def __init__(self, space: SearchSpace, seed: int, *, pause: float = 0.03, folder: str = ".") -> None:
         super().__init__(space, seed)
-        self.pause = pause
+        self.pause, self.folder = pause, folder
 
     def measure(self, genome: Genome, budget: int | None) -> Metrics:
         time.sleep(self.pause)
-        with Path("measured.jsonl").open("a") as file:
-            file.write(json.dumps(genome) + "\n")
+        with Path(self.folder, "measured.jsonl").open("a") as file:
+            file.write(json.dumps({"genome": genome, "process": os.getpid()}) + "\n")
         return super().measure(genome, budget)
 
 

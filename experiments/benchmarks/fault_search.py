@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,14 @@ PATIENCE = 120.0
 
 class Lost(Exception):
     """Something that was finished is gone, or the search did not end as it should."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """When something happened to a search, and which candidates had their outcome by then."""
+
+    moment: float
+    finished: frozenset[int]
 
 
 class FaultySearch:
@@ -135,14 +144,24 @@ class FaultySearch:
         """Wait until so many candidates have an outcome."""
         self.until(lambda: len(self.arrived) >= count)
 
-    def recovered(self, after: float) -> float:
-        """Wait for the first outcome after a moment, and return the seconds between."""
-        self.until(lambda: self.next_outcome(after) is not None)
-        return (self.next_outcome(after) or after) - after
+    def until_begun(self, count: int) -> None:
+        """Wait until so many evaluations have begun."""
+        self.until(lambda: len(self.begun()) >= count)
 
-    def next_outcome(self, after: float) -> float | None:
-        """Return when the first outcome came after a moment; None if none has."""
-        return min((moment for moment in list(self.arrived.values()) if moment > after), default=None)
+    def happened(self, moment: float) -> Fault:
+        """Note what had come before a fault that nothing came through after."""
+        time.sleep(0.1)  # the thread has read the journal to its end
+        return Fault(moment, frozenset(list(self.arrived)))
+
+    def recovered(self, fault: Fault) -> float:
+        """Wait for the first outcome after a fault, and return the seconds between."""
+        self.until(lambda: self.recovery(fault) is not None)
+        return self.recovery(fault) or 0.0
+
+    def recovery(self, fault: Fault) -> float | None:
+        """Return the seconds from a fault to the first outcome after it; None if none has come."""
+        came = [moment for id_, moment in list(self.arrived.items()) if id_ not in fault.finished]
+        return min(came) - fault.moment if came else None
 
     def outcome_of(self, genome: list[int]) -> float | None:
         """Return when the outcome of a genome came; None if it has not."""

@@ -34,10 +34,10 @@ from typing import Any
 
 import psutil
 from fault_problem import MENDED
-from fault_search import EVONAS, LOCAL, RAY, STRATEGIES, FaultySearch, Lost
+from fault_search import EVONAS, LOCAL, RAY, STRATEGIES, Fault, FaultySearch, Lost
 
 sys.path.append(str(Path(__file__).parents[2] / "tests"))
-from loopback import Head, Node, free_port  # noqa: E402
+from loopback import Head, Node, free_port
 
 QUICKSTART = Path(__file__).parents[1] / "quickstart.yaml"
 UNSHARE = ["unshare", "--map-root-user", "--mount"]
@@ -104,10 +104,10 @@ class Faults:
                     moment = search.send(number, to_all=number == signal.SIGINT)
                     if (code := search.wait()) != 130:
                         raise Lost(f"the driver ended with {code}")
-                    moment = max([moment, *search.arrived.values()])  # what was under way is finished first
                     row.times += 1
+                    fault = search.happened(moment)
                     search.start()
-                    row.recoveries.append(search.recovered(moment))
+                    row.recoveries.append(search.recovered(fault))
                 yield self._ended(row, search)
 
     def actor_killed(self) -> Iterator[Row]:
@@ -118,7 +118,7 @@ class Faults:
         hit: list[tuple[float, list[int]]] = []
         for _ in range(times):
             known = len(search.begun())
-            search.until(lambda known=known: len(search.begun()) > known)  # type: ignore[misc]
+            search.until_begun(known + 1)
             last = search.begun()[-1]
             psutil.Process(last["process"]).kill()
             hit.append((time.time(), last["genome"]))
@@ -153,7 +153,7 @@ class Faults:
         search.start()
         code, said = search.wait(), (search.folder / "output.log").read_text()
         stopped = code == 1 and "10 candidates in a row failed" in said and "RuntimeError: no layer for" in said
-        moment = time.time()
+        fault = search.happened(time.time())
         (search.folder / MENDED).touch()
         failed = len(search.arrived)
         search.start()
@@ -161,7 +161,7 @@ class Faults:
         row = Row(
             "evaluator raises on all", "RayPool", 1, remark=f"stopped after {failed} failures, with the traceback"
         )
-        row.recoveries = [search.recovered(moment)]
+        row.recoveries = [search.recovered(fault)]
         row.lost, row.agrees = search.lost(), stopped and len(search.arrived) == search.evaluations
         yield row
 
@@ -175,8 +175,8 @@ class Faults:
             try:
                 search.start()
                 for _ in range(times):
-                    search.until(lambda node=node: bool(_held(search, node)))  # type: ignore[misc]
                     search.until_outcomes(len(search.arrived) + 5)
+                    search.until(lambda: bool(_held(search, node)))  # noqa: B023 - called at once
                     held = _held(search, node)
                     node.kill()
                     hit += [(time.time(), genome) for genome in held]
@@ -213,9 +213,9 @@ class Faults:
             for kill in range(1, 1 + times):
                 search.until_outcomes(kill * 15)
                 head.kill()
-                moment = time.time()
+                fault = search.happened(time.time())
                 head = Head(port)
-                row.recoveries.append(search.recovered(moment))
+                row.recoveries.append(search.recovered(fault))
             search.finish()
         finally:
             head.kill()
@@ -305,24 +305,24 @@ class Faults:
         counts = iter(sorted(rng.sample(range(1, evaluations - 5), middles)))
         moments = ["start"] * starts + ["middle"] * middles
         rng.shuffle(moments)
-        killed = 0.0
+        fault: Fault | None = None
         for moment in [*moments, *["end"] * ends]:
             search.start()
             if moment == "start":
                 until = time.monotonic() + rng.uniform(0.05, 2.0)
-                search.until(lambda until=until: time.monotonic() > until, or_end=True)  # type: ignore[misc]
+                search.until(lambda: time.monotonic() > until, or_end=True)  # noqa: B023 - called at once
             elif moment == "middle":
                 target = max(next(counts), len(search.arrived) + 1)
-                search.until(lambda target=target: len(search.arrived) >= target, or_end=True)  # type: ignore[misc]
+                search.until(lambda: len(search.arrived) >= target, or_end=True)  # noqa: B023 - called at once
                 time.sleep(rng.uniform(0, 0.05))
             else:
                 search.until(lambda: search.closed)
                 time.sleep(rng.uniform(0, 0.6))
             if search.ended:
                 continue
-            came = search.next_outcome(killed) if killed else None
-            row.recoveries += [came - killed] if came else []
-            killed = search.kill()
+            recovery = search.recovery(fault) if fault else None
+            row.recoveries += [recovery] if recovery else []
+            fault = search.happened(search.kill())
             row.times += 1
         search.start()
         search.finish()
@@ -332,7 +332,7 @@ class Faults:
 
 
 def full_disk(folder: Path) -> Row:
-    """Search on a disk that is too small, make it a little larger, resume; again and again. Needs mounts of one's own."""
+    """Search on a disk that is too small, make it a little larger and resume; again and again."""
     row = Row("disk full while journaling", "LocalPool, small tmpfs", remark="recovery: from the moment of more room")
     expected = FaultySearch(folder / "whole", evaluations=120, pause=0.0)
     expected.finish()
@@ -346,9 +346,9 @@ def full_disk(folder: Path) -> Row:
             raise Lost(f"the driver ended with {code}: {said[-2000:]}")
         row.times += 1
         subprocess.run(["mount", "-o", f"remount,size={size}", search.run], check=True)
-        moment = time.time()
+        fault = search.happened(time.time())
         search.start()
-        row.recoveries.append(search.recovered(moment))
+        row.recoveries.append(search.recovered(fault))
     search.finish()
     row.lost, row.again, row.agrees = search.lost(), search.repeated(), search.facts() == expected.facts()
     return row
