@@ -30,7 +30,7 @@ class SteadyState(Strategy):
     tickets. A few times the number of workers keeps them busy. By default it is the population: outcomes are then as
     old as in a search by generations; a larger lag breeds from older ones.
 
-    Otherwise outcomes are committed as they arrive: no worker ever waits, and a search repeats only if they arrive alike.
+    Otherwise outcomes are committed as they arrive: no worker waits, and a search repeats only if they do.
     """
 
     def __init__(
