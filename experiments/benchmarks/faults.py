@@ -19,6 +19,7 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -59,6 +60,9 @@ def main() -> None:
     if chosen.inside:
         print(json.dumps(asdict(fault_drivers.full_disk(chosen.inside))))
         return
+    signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # a job in the background ignores it, and so do its children
     folder = Path(tempfile.mkdtemp(prefix="faults-"))
     bench, good = Bench(folder, chosen.quick), True
     print(LINE.format("fault", "where", "times", "lost", "again", "recovery", "as if nothing had been"), flush=True)
