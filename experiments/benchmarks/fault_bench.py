@@ -67,7 +67,7 @@ class Bench:
         search.finish()
         row.recoveries += recoveries or []
         row.lost, row.again = search.lost(), search.repeated()
-        row.agrees = search.facts() == self.expected()
+        row.agrees = search.facts() == self.expected(evaluations=search.evaluations)
         return row
 
     def hit(self, row: Row, search: FaultySearch, hit: list[tuple[float, list[int]]]) -> Row:

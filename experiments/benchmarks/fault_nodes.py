@@ -29,7 +29,7 @@ def node_leaves(bench: Bench) -> Iterator[Row]:
     """A node of two is killed in the middle of an evaluation, with all its processes; another takes its place."""
     times = 1 if bench.quick else 3
     with cluster(cpus=1) as head:
-        search = bench.search(pool={**RAY, "address": head.address}, pause=0.2)
+        search = bench.search(pool={**RAY, "address": head.address}, evaluations=60 * times, pause=0.3)
         node = Node(head.address)
         hit: list[tuple[float, list[int]]] = []
         try:
