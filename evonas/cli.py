@@ -112,8 +112,8 @@ def resume(
     """Continue a search that was interrupted, or prolong one that ended.
 
     Only what does not decide the outcome may change: pool.* (but not the threads or the kind of device of a worker),
-    tracking.*, and evaluations, the length of the search. Prolonged by whole generations, it equals a search that was
-    as long from the start.
+    tracking.*, cache, and evaluations, the length of the search. Prolonged by whole generations, it equals a search
+    that was as long from the start.
     """
     from evonas import run_folder, search
 
@@ -308,7 +308,7 @@ def _print_front(path: Path, history: History) -> None:
     from evonas.compose import space_of
     from evonas.plan import compared
     from evonas.reports.plan_table import comparison_table
-    from evonas.reports.table import failures_table, front_table, gates_table
+    from evonas.reports.table import failures_table, front_table, gates_table, reused
 
     console = Console()
     console.print(front_table(history, space_of(history)))
@@ -316,9 +316,12 @@ def _print_front(path: Path, history: History) -> None:
         console.print(gates_table(history))
     if history.failures:
         console.print(failures_table(history))
+    evaluated = f"{len(history.evaluations)} networks evaluated"
+    if words := reused(history):
+        evaluated += f" ({words})"
     console.print(
-        f"hypervolume {history.front.hypervolume:.6f}, {len(history.evaluations)} networks evaluated in "
-        f"{history.elapsed:.0f} s, front {history.front.digest()}\nplots: {path / 'front.html'}, {path / 'front.png'}",
+        f"hypervolume {history.front.hypervolume:.6f}, {evaluated} in {history.elapsed:.0f} s, "
+        f"front {history.front.digest()}\nplots: {path / 'front.html'}, {path / 'front.png'}",
         highlight=False,
         soft_wrap=True,
     )
