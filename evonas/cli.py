@@ -1,4 +1,4 @@
-"""The command line: `evonas run | resume | front | list | check | ui | sync`."""
+"""The command line: `evonas run | resume | front | list | check | plan | ui | sync`, and those of `cli_jobs`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from evonas import __version__
+from evonas import __version__, cli_jobs
 from evonas.errors import EvonasError
 
 if TYPE_CHECKING:
@@ -58,11 +58,17 @@ def _evonas(
 
         evonas check experiments/quickstart.yaml    is it sound? what will it cost?
 
+        evonas plan experiments/quickstart.yaml     how long, on how many workers? what do the gates turn away?
+
         evonas run experiments/quickstart.yaml      search
 
         evonas front                                the front of the newest run
 
         evonas ui                                   all its charts in the browser
+
+    On a Ray cluster that it need not wait for:
+
+        evonas submit experiments/quickstart.yaml --address http://head:8265 --runs /shared/runs --follow
     """
     if version:
         typer.echo(f"evonas {__version__}")
@@ -76,6 +82,9 @@ def run(
     folder: Annotated[
         Path | None, typer.Option("--run", help="The run folder to make; a new one under runs/ when left out.")
     ] = None,
+    again: Annotated[
+        bool, typer.Option("--resume", help="Continue if the run folder holds this search already.")
+    ] = False,
 ) -> None:
     """Search, and print the Pareto front.
 
@@ -83,11 +92,14 @@ def run(
     continues it, also after a crash, as if nothing had been.
     """
     from evonas import config, run_folder, search
+    from evonas.errors import ConfigError
 
+    if again and folder is None:
+        raise ConfigError("--resume needs the run folder to continue: name it with --run")
     experiment = config.load(file, overrides or [])
     path = folder or run_folder.new_path(experiment.runs, experiment.name)
     with _resumable(path):
-        _, history = search.run(experiment, path, _watch)
+        history = search.run_or_resume(experiment, path, _watch) if again else search.run(experiment, path, _watch)[1]
     _print_end(path, history)
 
 
@@ -165,6 +177,46 @@ def check(file: File, overrides: Overrides = None) -> None:
 
 
 @app.command()
+def plan(
+    file: File,
+    overrides: Overrides = None,
+    workers: Annotated[
+        list[int] | None,
+        typer.Option(
+            metavar="N", help="A number of workers to plan for; several may be given, each with its --workers."
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the plan as JSON, and nothing else.")] = False,
+) -> None:
+    """Say what a search will take on several numbers of workers: time, GPU hours, disk, and what gates turn away.
+
+    A few evaluations are rehearsed as a worker would, and the search is simulated. 'evonas run' compares, at its end,
+    what it took with the plan.
+    """
+    import json
+
+    from rich.console import Console
+
+    from evonas import config, plan
+    from evonas.rehearsal import room_here
+    from evonas.reports import plan_table
+
+    console, teller = Console(), Console(stderr=True, highlight=False)
+    experiment = config.load(file, overrides or [])
+    made = plan.make(experiment, workers or (), lambda line: teller.print(line, style="dim", markup=False))
+    if as_json:
+        typer.echo(json.dumps(made.plain(), indent=2))
+        return
+    own = made.forecast(made.workers, made.evaluations) or made.forecasts[0]
+    console.print(plan_table.headline(made), markup=False, highlight=False, soft_wrap=True)
+    console.print(plan_table.forecasts_table(made))
+    if own.turned_away:
+        console.print(plan_table.planned_gates_table(own))
+    for line in plan_table.notes(made, plan.worthwhile(made), room_here(experiment)):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+@app.command()
 def ui(
     runs: Annotated[Path, typer.Argument(metavar="RUNS", help="The folder that holds the runs.")] = Path("runs"),
     port: Annotated[int, typer.Option(help="The port to serve on.")] = 5000,
@@ -198,6 +250,9 @@ def sync(run: Run = None, overrides: Overrides = None) -> None:
     with run_folder.locked(path):
         typer.echo(tracker.sync())
     typer.echo(tracker.link())
+
+
+cli_jobs.add_to(app)
 
 
 def _watch(search: Search, path: Path) -> Sequence[Tracker]:
@@ -251,6 +306,8 @@ def _print_front(path: Path, history: History) -> None:
     from rich.console import Console
 
     from evonas.compose import space_of
+    from evonas.plan import compared
+    from evonas.reports.plan_table import comparison_table
     from evonas.reports.table import failures_table, front_table, gates_table, reused
 
     console = Console()
@@ -268,6 +325,8 @@ def _print_front(path: Path, history: History) -> None:
         highlight=False,
         soft_wrap=True,
     )
+    if rows := compared(path, history):
+        console.print(comparison_table(rows))
 
 
 def _print_error(error: EvonasError) -> None:

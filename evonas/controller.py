@@ -51,9 +51,9 @@ class Controller:
         self._queue: deque[Candidate] = deque(history.pending)
         self._held: set[int] = set()
         self._news: list[Outcome | Generation] = []
-        self._asked: dict[tuple[Genome, int | None], int] = {
-            (candidate.genome, candidate.budget): candidate.id for candidate in history.candidates.values()
-        }
+        self._asked: dict[int | None, dict[Genome, int]] = {}
+        for candidate in history.candidates.values():
+            self._asked.setdefault(candidate.budget, {})[candidate.genome] = candidate.id
         self._clock_start = pool.clock() - history.elapsed
 
     def run(self) -> History:
@@ -106,7 +106,7 @@ class Controller:
     def _refuse_repeated(self, candidates: Sequence[Candidate]) -> None:
         new: set[int] = set()
         for candidate in candidates:
-            earlier = self._asked.setdefault((candidate.genome, candidate.budget), candidate.id)
+            earlier = self._asked.setdefault(candidate.budget, {}).setdefault(candidate.genome, candidate.id)
             if earlier != candidate.id or candidate.id in new or candidate.id in self._history.candidates:
                 raise EvonasError(
                     f"the strategy proposed candidate {candidate.id} {list(candidate.genome)} again (it was candidate "

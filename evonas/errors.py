@@ -48,6 +48,10 @@ class JournalError(RunFolderError):
     """The journal cannot be read."""
 
 
+class JobError(EvonasError):
+    """A search cannot be submitted, found or followed on a cluster."""
+
+
 class SearchStopped(EvonasError):
     """The search gave up: too many failures in a row."""
 

@@ -50,6 +50,8 @@ class History:
         )
         self.candidates: dict[int, Candidate] = {}
         self.outcomes: dict[int, Outcome] = {}
+        self.ended: dict[int, float] = {}
+        """When each candidate got its outcome, in seconds of the search."""
         self.turned_away: Counter[str] = Counter()
         self.generations: list[Generation] = []
         self.front = ParetoFront(self.goals, ())
@@ -97,6 +99,7 @@ class History:
                 return completed
             case Finished(outcome, elapsed):
                 self.closed, self.elapsed = None, elapsed
+                self.ended[outcome.candidate.id] = elapsed
                 self._add(outcome)
                 return self._complete(before=self._newest_generation)
             case Closed(reason, elapsed):

@@ -169,24 +169,6 @@ def read(path: Path) -> Iterator[Event]:
     return (event for event, _ in _scan(path))
 
 
-class Cursor:
-    """Follows a journal that is being written: each `read` returns the whole events that came since the last one."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._offset = 0
-        self._decoder = _Decoder(path)
-
-    def read(self) -> list[Event]:
-        """Return the new events, an incomplete last line left for the next time."""
-        with _open(self._path) as file:
-            file.seek(self._offset)
-            lines = file.read()
-        whole = lines[: lines.rfind(b"\n") + 1]
-        self._offset += len(whole)
-        return [self._decoder.decode(line) for line in whole.splitlines()]
-
-
 _to_json = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 
 

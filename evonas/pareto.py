@@ -40,17 +40,30 @@ class ParetoFront:
         if not self.goals.feasible(evaluation.metrics):
             return self
         losses = self.goals.losses(evaluation.metrics)
-        covering = (self.losses <= losses).all(axis=1)
-        if covering.any():
-            rival = int(covering.argmax())
-            if np.any(self.losses[rival] < losses) or self.members[rival].candidate.id <= evaluation.candidate.id:
-                return self
-        kept = ~(losses <= self.losses).all(axis=1)  # what the newcomer neither dominates nor equals
-        members = [member for member, stays in zip(self.members, kept, strict=True) if stays]
+        row = tuple(losses.tolist())
+        place = bisect.bisect(self._rows, row)  # only members before it can be as good in every objective
+        if place and self._covers(place - 1, row, evaluation):  # with two objectives no other member needs a look
+            return self
+        covering = (self.losses[:place] <= losses).all(axis=1)
+        if covering.any() and self._covers(int(covering.argmax()), row, evaluation):
+            return self
+        kept = np.logical_not((losses <= self.losses).all(axis=1))  # what the newcomer neither dominates nor equals
+        members = [member for member, stays in zip(self.members, kept.tolist(), strict=True) if stays]
         remaining = self.losses[kept]
-        place = bisect.bisect([tuple(row) for row in remaining.tolist()], tuple(losses.tolist()))
+        place = int(kept[:place].sum())
         front = ParetoFront(self.goals, (*members[:place], evaluation, *members[place:]))
         return front._with_losses(np.insert(remaining, place, losses, axis=0))
+
+    def _covers(self, number: int, row: tuple[float, ...], evaluation: Evaluation) -> bool:
+        """Say whether a member dominates an evaluation of losses `row`, or equals it and was asked for before."""
+        rival = self._rows[number]
+        if rival == row:
+            return self.members[number].candidate.id <= evaluation.candidate.id
+        return all(ours <= theirs for ours, theirs in zip(rival, row, strict=True))
+
+    @cached_property
+    def _rows(self) -> list[tuple[float, ...]]:
+        return [tuple(row) for row in self.losses.tolist()]
 
     @cached_property
     def losses(self) -> np.ndarray:

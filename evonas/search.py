@@ -21,6 +21,7 @@ from evonas.config import CHANGEABLE, Experiment
 from evonas.controller import Controller, replay
 from evonas.early_exit import EarlyExit, Gate
 from evonas.errors import RunFolderError
+from evonas.forecast import take_along
 from evonas.history import JOURNAL, History
 from evonas.journal import Continued, Event, Journal
 from evonas.pool import WorkerPool
@@ -50,6 +51,7 @@ def run(
             (path / "experiment.yaml").write_text(yaml.safe_dump(search.experiment.plain(), sort_keys=False))
         except OSError as error:
             raise RunFolderError(f"{path} cannot be written: {error.strerror}") from error
+        take_along(search.experiment, path)
         return path, _search(search, path, journal, History(header), [], trackers)
 
 
@@ -64,24 +66,37 @@ def resume(
     is not the one that the run began with.
     """
     path = run_folder.find(path)
+    return _resume(path, lambda history: config.parse(history.config, overrides, origin=str(path)), watch, force=force)
+
+
+def run_or_resume(experiment: Experiment, path: Path, watch: Watch = lambda search, path: ()) -> History:
+    """Search in the folder `path`, or continue there if it holds this very search, as for jobs that are started again.
+
+    What may change on resuming is then as the experiment says. Raises RunFolderError if the folder holds another one.
+    """
+    if run_folder.identity(path) == experiment.identity():
+        return _resume(path, lambda history: experiment, watch, force=False)
+    return run(experiment, path, watch)[1]
+
+
+def _resume(path: Path, continued: Callable[[History], Experiment], watch: Watch, *, force: bool) -> History:
     with run_folder.locked(path):
         journal, events = Journal.reopen(path / JOURNAL)
         with closing(journal):
             history = History.replay(events)
-            search = _same_search(path, history, overrides, force=force)
+            search = _same_search(path, history, continued(history), force=force)
             trackers = _trackers(search, path, watch)
             if search.experiment.plain() != history.config:
-                continued = Continued(search.experiment.plain())
-                journal.append([continued])
-                history.apply(continued)
+                changed = Continued(search.experiment.plain())
+                journal.append([changed])
+                history.apply(changed)
             return _search(search, path, journal, history, events, trackers)
 
 
-def _same_search(path: Path, history: History, overrides: Sequence[str], *, force: bool) -> Search:
+def _same_search(path: Path, history: History, experiment: Experiment, *, force: bool) -> Search:
     """Prepare the search of a journal again; raise RunFolderError if it is not the same any more."""
     header = history.header
-    experiment = config.parse(history.config, overrides, origin=str(path))
-    if experiment.evaluations < len(history.candidates) and overrides:
+    if experiment.evaluations != history.config["evaluations"] and experiment.evaluations < len(history.candidates):
         raise RunFolderError(f"{path} has {len(history.candidates)} candidates: 'evaluations' cannot be less")
     if experiment.identity() != header.config_hash:
         raise RunFolderError(_other_experiment(path, experiment, config.parse(history.config)))

@@ -7,11 +7,12 @@ import json
 
 import numpy as np
 
+_to_json = json.JSONEncoder(separators=(",", ":")).encode
+
 
 def derive_seed(run_seed: int, *names: object) -> int:
     """Return a seed in [0, 2**32) that depends on the run's seed and on `names` (JSON-plain values) only."""
-    text = json.dumps([run_seed, *names], separators=(",", ":"))
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
+    return int.from_bytes(hashlib.sha256(_to_json([run_seed, *names]).encode()).digest()[:4], "big")
 
 
 def generator(run_seed: int, *names: object) -> np.random.Generator:

@@ -193,3 +193,28 @@ class DyingRecipe:
     def build(self, shared: object = None) -> Evaluator:
         os.kill(os.getpid(), signal.SIGKILL)
         raise AssertionError
+
+
+@dataclass(frozen=True)
+class SharedRecipe:
+    """Evaluators that try to write into what they share."""
+
+    def build(self, shared: object = None) -> Evaluator:
+        assert isinstance(shared, np.ndarray)
+        return SharingEvaluator(shared)
+
+
+class SharingEvaluator(Evaluator):
+    """Returns the sum of what is shared; a genome that says so tries to change it first."""
+
+    source = Source.TABULAR
+    metrics = (Metric("value"),)
+
+    def __init__(self, shared: np.ndarray) -> None:
+        super().__init__(ActionSpace(), seed=0)
+        self.shared = shared
+
+    def measure(self, genome: Genome, budget: int | None) -> Metrics:
+        if ACTIONS[genome[0]] == "fail":
+            self.shared += 1
+        return {"value": float(self.shared.sum())}

@@ -13,10 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from fake_gpu import FakeGpuWorker, HoldingRecipe
 from pool_contract import run
 from pool_evaluators import ActionRecipe, candidates, processes
 
 from evonas.errors import ResourceError
+from evonas.evaluation import Candidate
+from evonas.workers import ray_crew
 from evonas.workers.ray_pool import RayPool
 
 
@@ -87,6 +90,36 @@ def cluster(folder: Path) -> dict[str, Any]:
     }
 
 
+def sharing(folder: Path) -> dict[str, Any]:
+    """Let eight workers share two GPUs of 10 GiB each, and note what was there at the same time."""
+    import ray
+
+    ray.init("local", num_cpus=4, num_gpus=2, include_dashboard=False, log_to_driver=False)
+    ray_crew.EvonasWorker = FakeGpuWorker  # type: ignore[misc]
+    pool = RayPool(HoldingRecipe(folder), gpus=0.25, cpus=0.1)
+    sizes = [1, 2, 3, 1, 2, 30, 1, 2, 3, 4, 1, 2, 3, 1, 2]  # one is larger than any device
+    asked = [Candidate(number, (0, size), 0) for number, size in enumerate(sizes)]
+    outcomes = run(pool, [*asked, *[Candidate(100 + size, (1, size), 0) for size in (2, 3)]])
+    pool.close()
+    held = [json.loads(line) for line in (folder / "held.jsonl").read_text().splitlines()]
+    beside = [[a for a in held if a["device"] == b["device"] and a["began"] < b["ended"] and b["began"] < a["ended"]]
+              for b in held]  # fmt: skip
+    first_tries = [hold for hold in held if hold["failed"]]
+    retried = [next(h for h in held if h["gib"] == first["gib"] and h["retried"]) for first in first_tries]
+    return {
+        "workers": pool.capacity,
+        "outcomes": sorted({type(outcome).__name__ for outcome in outcomes}),
+        "count": len(outcomes),
+        "devices": sorted({hold["device"] for hold in held}),
+        "most_at_once": max(map(len, beside)),
+        "most_gib": max(sum(h["gib"] for h in group if h["began"] <= b["began"] < h["ended"])
+                        for b, group in zip(held, beside, strict=True) if b["gib"] < 30),
+        "beside_the_largest": [len(group) for b, group in zip(held, beside, strict=True) if b["gib"] == 30],
+        "failed_once": len(first_tries),
+        "alone_when_retried": [len(beside[held.index(hold)]) for hold in retried],
+    }  # fmt: skip
+
+
 def _listening(process: psutil.Process) -> list[str]:
     with suppress(psutil.NoSuchProcess):
         return [c.laddr.ip for c in process.net_connections(kind="inet") if c.status == psutil.CONN_LISTEN]
@@ -98,4 +131,5 @@ def _on_sigterm(number: int, frame: object) -> None:
 
 
 if __name__ == "__main__":
-    print(json.dumps({"private": private, "cluster": cluster}[sys.argv[1]](Path(sys.argv[2]))), flush=True)  # noqa: T201
+    scenario = {"private": private, "cluster": cluster, "sharing": sharing}[sys.argv[1]]
+    print(json.dumps(scenario(Path(sys.argv[2]))), flush=True)  # noqa: T201

@@ -11,8 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn.datasets import load_digits
 
 from evonas.component import Component
+from evonas.dataset import Dataset
 from evonas.errors import ComponentError, DataError
 from evonas.workers.datasets import arrays, digits, fashion_mnist, torchvision
 from evonas.workers.datasets.fashion import FOLDERS
@@ -66,6 +68,12 @@ def test_digits_are_there_without_a_download() -> None:
     assert (len(data.train), len(data.valid), len(data.test)) == (1079, 359, 359)
     assert data.train.inputs.dtype == np.uint8
     assert data.train.inputs.max() == 16
+
+
+def test_digits_are_those_of_scikit_learn() -> None:
+    bunch = load_digits()
+    theirs = Dataset.from_arrays("digits", bunch.images.astype("uint8"), bunch.target)
+    assert digits().fingerprint() == theirs.fingerprint()
 
 
 def test_options_of_digits_reach_the_split() -> None:

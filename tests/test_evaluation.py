@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -22,7 +24,9 @@ from evonas.evaluation import (
     Rejected,
     Rejection,
     Source,
+    Worker,
     evaluate,
+    made_by,
 )
 from evonas.space import Genome, Metrics
 
@@ -144,3 +148,30 @@ def test_seeds_belong_to_the_network_and_the_run() -> None:
 def test_rehearsing_takes_the_time_of_a_measurement() -> None:
     assert ToyEvaluator.metrics == (Metric("valid_error", worst=1.0),)
     assert 0 < ToyEvaluator(ToySpace(), seed=0).rehearse(CANDIDATE.genome) < 5
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        CANDIDATE,
+        Evaluation(
+            CANDIDATE, {"valid_error": 0.5}, Source.TRAINED, 1.5, 3, Worker("here", "cpu", (("a", "1"),)), "x 3"
+        ),
+        Failure(CANDIDATE, "no luck", FailureKind.CRASH),
+        Rejection(CANDIDATE, "proxy", 1.0, 2.0),
+    ],
+)
+def test_records_travel_whole(record: object) -> None:
+    assert pickle.loads(pickle.dumps(record)) == record
+
+
+def test_an_outcome_that_came_back_has_the_candidate_that_was_asked_for() -> None:
+    worker = Worker("there", "cpu")
+    for outcome in (
+        Evaluation(CANDIDATE, {"valid_error": 0.5}, Source.TRAINED, 1.5, 3, reused_from="x 3"),
+        Failure(CANDIDATE, "no luck", FailureKind.CRASH),
+        Rejection(CANDIDATE, "proxy", 1.0, 2.0),
+    ):
+        noted = made_by(worker, CANDIDATE, pickle.loads(pickle.dumps(outcome)))
+        assert noted.candidate is CANDIDATE
+        assert noted == (replace(outcome, worker=worker) if isinstance(outcome, Evaluation) else outcome)

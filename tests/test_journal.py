@@ -6,14 +6,13 @@ import json
 import math
 import os
 import stat
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from evonas.errors import JournalError
 from evonas.evaluation import Candidate, Evaluation, Failure, FailureKind, Rejection, Source, Worker
-from evonas.journal import Asked, Closed, Cursor, Event, Finished, Header, Joined, Journal, encode, read
+from evonas.journal import Asked, Closed, Event, Finished, Header, Joined, Journal, encode, read
 
 HEADER = Header(
     name="journaled",
@@ -121,7 +120,7 @@ def test_a_torn_header_is_no_search(path: Path) -> None:
 @pytest.mark.parametrize("end", [b"", b'{"event":"closed","reason":"budget","elapsed":1}\n'])
 def test_damage_is_named_by_its_line(damage: bytes, end: bytes, path: Path) -> None:
     path.write_bytes(encode(HEADER) + encode(EVENTS[1]) + damage + b"\n" + end)
-    for attempt in (lambda: list(read(path)), lambda: Journal.reopen(path), lambda: Cursor(path).read()):
+    for attempt in (lambda: list(read(path)), lambda: Journal.reopen(path)):
         with pytest.raises(JournalError, match=r"journal\.jsonl, line 3 is damaged .*: restore .* or cut it"):
             attempt()
 
@@ -149,11 +148,11 @@ def test_another_format_is_refused_with_the_version_that_wrote_it(path: Path) ->
 
 
 def test_an_empty_or_missing_journal_is_refused(path: Path) -> None:
-    for attempt in (lambda: list(read(path)), lambda: Journal.reopen(path), lambda: Cursor(path).read()):
+    for attempt in (lambda: list(read(path)), lambda: Journal.reopen(path)):
         with pytest.raises(JournalError, match=r"there is no journal at .*: No such file"):
             attempt()
     path.touch()
-    assert list(read(path)) == Cursor(path).read() == []
+    assert list(read(path)) == []
     with pytest.raises(JournalError, match="is empty"):
         Journal.reopen(path)
 
@@ -199,34 +198,6 @@ def test_append_returns_when_the_event_is_on_the_disk(path: Path, monkeypatch: p
     journal.append(EVENTS[1:3])
     assert synced == [(True, size + sum(len(encode(event)) for event in EVENTS[1:3]))], "written before, once for both"
     journal.close()
-
-
-def test_a_cursor_follows_a_journal_as_it_is_written(path: Path) -> None:
-    path.touch()
-    cursor, seen = Cursor(path), list[Event]()
-
-    def grow() -> Iterator[bytes]:
-        for event in EVENTS:
-            line = encode(event)
-            yield from (line[:1], line[1:-1], line[-1:])
-
-    with path.open("ab", buffering=0) as file:
-        for number, piece in enumerate(grow(), start=1):
-            file.write(piece)
-            seen += cursor.read()
-            assert seen == EVENTS[: number // 3]
-    assert cursor.read() == []
-    append(path, Closed("budget", 2e4))
-    assert cursor.read() == [Closed("budget", 2e4)]
-
-
-def test_a_cursor_does_not_notice_that_a_torn_line_was_cut(written: Path) -> None:
-    cursor = Cursor(written)
-    with written.open("ab") as file:
-        file.write(b'{"event":"clo')
-    assert cursor.read() == EVENTS
-    append(written, Closed("exhausted", 2e4))
-    assert cursor.read() == [Closed("exhausted", 2e4)]
 
 
 def test_a_header_holds_its_format() -> None:

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
 import time
-import urllib.request
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -19,24 +16,24 @@ from typing import Any
 import pytest
 import synthetic
 from mlflow import MlflowClient
-from mlflow.entities import Run
+from mlflow_kept import ARTIFACTS, SPACE, Kept, assert_complete, kept_outcomes
+from mlflow_server import free_port, wait_until
 from tracker_contract import TrackerContract, new_run, play, seconds
 
 from evonas.component import Component
 from evonas.errors import JournalError, TrackingError
 from evonas.evaluation import Candidate, Evaluation, Failure, FailureKind, Source
 from evonas.history import History
-from evonas.journal import Event
+from evonas.journal import Event, Header
 from evonas.space import Genome, SearchSpace
 from evonas.tracking import mlflow as mlflow_module
+from evonas.tracking import mlflow_pace
 from evonas.tracking import mlflow_records as records
 from evonas.tracking.mlflow import MLflow
-from evonas.tracking.mlflow_delivery import Delivery
+from evonas.tracking.mlflow_delivery import MANY, Delivery
 from evonas.tracking.mlflow_links import Place
-from evonas.tracking.mlflow_store import Store, ui_command, ui_environment
-
-ARTIFACTS = {"front.html", "front.png", "progress.html", "front.json", "evaluations.json", "journal.jsonl"}
-SPACE = synthetic.IntegerSpace()
+from evonas.tracking.mlflow_runs import SearchRuns
+from evonas.tracking.mlflow_store import Store
 
 
 def search(name: str, generations: int = 3, *, closed: bool = True) -> list[Event]:
@@ -58,65 +55,12 @@ def _no_address_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def _busy_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mlflow_module, "INTERRUPTED_SECONDS", mlflow_module.CLOSE_SECONDS)
-
-
-@dataclass(frozen=True)
-class Kept:
-    """What MLflow has of a search: the parent, its children by candidate, and the history of each parent metric."""
-
-    parent: Run
-    children: Mapping[int, Run]
-    metrics: Mapping[str, list[tuple[int, float]]]
-    artifacts: set[str]
-
-    @classmethod
-    def of(cls, run: Path, uri: str | None = None) -> Kept:
-        """Ask MLflow, without the help of what evonas remembers; every run and metric must be there once."""
-        client = MlflowClient(tracking_uri=Store.of(run.parent, uri).uri)
-        uid = records.search_uid(History.read(run).header)
-        experiment = client.get_experiment_by_name("tests")
-        assert experiment is not None
-        (parent,) = client.search_runs([experiment.experiment_id], f"tags.`evonas.uid` = '{uid}'")
-        mine = f"tags.`mlflow.parentRunId` = '{parent.info.run_id}'"
-        children: dict[int, Run] = {}
-        for child in client.search_runs([experiment.experiment_id], mine, max_results=1_000):
-            id_ = int(child.data.tags["evonas.id"])
-            assert id_ not in children, f"candidate {id_} is there twice"
-            children[id_] = child
-            for metric in child.data.metrics:
-                assert len(client.get_metric_history(child.info.run_id, metric)) == 1
-        metrics = {
-            name: [(point.step, point.value) for point in client.get_metric_history(parent.info.run_id, name)]
-            for name in parent.data.metrics
-        }
-        artifacts = {file.path for file in client.list_artifacts(parent.info.run_id)}
-        return cls(parent, children, metrics, artifacts)
-
-    @property
-    def front(self) -> set[int]:
-        """The candidates that are marked as members of the front."""
-        return {id_ for id_, child in self.children.items() if child.data.tags["evonas.front"] == "1"}
-
-
-def assert_complete(run: Path, uri: str | None = None) -> Kept:
-    """MLflow has exactly what the journal has."""
-    history, kept = History.read(run), Kept.of(run, uri)
-    outcomes = {id_: o for id_, o in history.outcomes.items() if isinstance(o, Evaluation | Failure)}
-    assert kept.children.keys() == outcomes.keys()
-    for id_, outcome in outcomes.items():
-        child = kept.children[id_]
-        assert child.data.params == SPACE.describe(outcome.candidate.genome)
-        assert child.info.status == ("FINISHED" if isinstance(outcome, Evaluation) else "FAILED")
-        if isinstance(outcome, Evaluation):
-            assert child.data.metrics == {**outcome.metrics, "evaluation_seconds": outcome.seconds}
-    assert kept.front == {member.candidate.id for member in history.front.members}
-    for name in ("hypervolume", "front_size"):
-        assert kept.metrics[name] == [(g.number, getattr(g, name)) for g in history.generations]
-    assert kept.metrics["best_valid_error"] == [(g.number, g.best["valid_error"]) for g in history.generations]
-    assert kept.parent.info.status == ("FINISHED" if history.closed else "KILLED")
-    assert kept.artifacts == ARTIFACTS
-    return kept
+    for name in ("CLOSE_SECONDS", "INTERRUPTED_SECONDS"):
+        monkeypatch.setattr(mlflow_module, name, mlflow_module.CLOSE_SECONDS_AT_MOST)
+    monkeypatch.setattr(mlflow_module, "SILENT_SECONDS", 10.0)
+    monkeypatch.setattr(mlflow_module, "FIRST_SECONDS", 0.0)
+    monkeypatch.setattr(mlflow_pace, "SHARE", 1.0)
+    monkeypatch.setattr(mlflow_pace, "SHARE_OF_IDLE", 1.0)
 
 
 def run_search(run: Path, events: list[Event], uri: str | None = None, **options: Any) -> MLflow:
@@ -217,9 +161,57 @@ def test_only_the_wanted_children_are_sent(root: Path, children: str) -> None:
     kept, front = Kept.of(run), History.read(run).front.members
     assert kept.children.keys() == ({member.candidate.id for member in front} if children == "front" else set())
     assert kept.front == kept.children.keys()
-    assert kept.artifacts == ARTIFACTS
+    assert kept.artifacts.keys() == ARTIFACTS
     assert MLflow(run, SPACE, children="all").sync().runs == len(kept_outcomes(run)) - len(kept.children)
     assert_complete(run)
+
+
+def test_long_search_sends_the_runs_of_its_front_and_says_how_to_get_all(
+    root: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", logger="evonas")
+    run, events = new_run(root, "long"), search("long")
+    header = events[0]
+    assert isinstance(header, Header)
+    events[0] = replace(header, config={**header.config, "evaluations": MANY + 1})
+    run_search(run, events)
+    kept, history = Kept.of(run), History.read(run)
+    assert kept.children.keys() == {member.candidate.id for member in history.front.members}
+    assert f"evonas sync {run} tracking.children=all" in kept.parent.data.tags["mlflow.note.content"]
+    assert f"evonas sync {run} tracking.children=all" in caplog.messages[0]
+    assert MLflow(run, SPACE).sync().runs == 0
+    assert MLflow(run, SPACE, children="all").sync().runs == len(kept_outcomes(run)) - len(kept.children)
+    assert_complete(run)
+
+
+def test_what_a_server_fails_at_holds_up_nothing_else_and_is_still_owed(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_child = SearchRuns.put_child
+
+    def fail(runs: SearchRuns, record: records.RunRecord) -> None:
+        if record.name == "candidate 3":
+            raise OSError("no space left on device")
+        put_child(runs, record)
+
+    monkeypatch.setattr(mlflow_module, "FIRST_PAUSE", 0.01)
+    run = new_run(root, "failing")
+    with monkeypatch.context() as broken:
+        broken.setattr(SearchRuns, "put_child", fail)
+        assert run_search(run, search("failing")).unsent
+        assert Kept.of(run).children.keys() == kept_outcomes(run) - {3}
+        with pytest.raises(TrackingError, match=r"candidate 3: no space left on device.*lacks 1 things.*repeat"):
+            MLflow(run, SPACE).sync()
+    assert MLflow(run, SPACE).sync().runs == 1
+    assert_complete(run)
+
+
+def test_server_that_knows_the_search_need_not_answer_when_it_is_resumed(tmp_path: Path) -> None:
+    run, address = new_run(tmp_path), f"http://127.0.0.1:{free_port()}"
+    Place(address, "1", "abc").write(run)
+    MLflow(run, SPACE, uri=address).check()
+    with pytest.raises(TrackingError, match="does not answer"):
+        MLflow(run, SPACE, uri=f"http://127.0.0.1:{free_port()}").check()
 
 
 def test_refused_candidate_is_left_out_and_told_once(root: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -443,136 +435,10 @@ def test_sync_needs_a_journal(tmp_path: Path) -> None:
         MLflow(new_run(tmp_path), SPACE).sync()
 
 
-class Server:
-    """A real tracking server, started as `evonas ui` starts it, that can be killed and brought back."""
-
-    def __init__(self, root: Path) -> None:
-        self.root, self.port = root, free_port()
-        self.uri = f"http://127.0.0.1:{self.port}"
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def up(self) -> None:
-        """Start the server unless it runs, and wait until it answers."""
-        if self._process is None:
-            (self.root / "mlflow.db").touch()
-            command = ui_command(self.root, uri=f"sqlite:///{self.root}/mlflow.db", port=self.port)
-            with (self.root / "server.log").open("ab") as log:
-                self._process = subprocess.Popen(
-                    command, env={**os.environ, **ui_environment()}, stdout=log, stderr=log, start_new_session=True
-                )
-        wait_until(self._answers, 60)
-
-    def kill(self) -> None:
-        """SIGKILL the server and its workers."""
-        if self._process is not None:
-            os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
-            self._process = None
-
-    def wipe(self) -> None:
-        """Lose everything that a killed server kept."""
-        (self.root / "mlflow.db").unlink()
-
-    def _answers(self) -> bool:
-        try:
-            with urllib.request.urlopen(f"{self.uri}/health", timeout=2) as answer:
-                return bool(answer.status == 200)
-        except OSError:
-            return False
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    server = Server(tmp_path_factory.mktemp("server"))
-    yield server
-    server.kill()
-
-
-def test_search_without_its_server_is_sent_when_it_is_up(
-    server: Server, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    server.kill()
-    run, events = new_run(tmp_path, "alone"), search("alone")
-    tracker = MLflow(run, SPACE, uri=server.uri, must_answer=False)
-    slowest, history = play(tracker, run, events)
-    assert slowest < 0.05
-    assert seconds(lambda: tracker.closed(history)) < 5
-    assert tracker.unsent == len(kept_outcomes(run)) + len(history.generations) + 1
-    assert f"evonas sync {run}" in caplog.messages[-1]
-    assert tracker.link() is None
-    with pytest.raises(TrackingError, match="does not answer"):
-        tracker.sync()
-    server.up()
-    progress: list[tuple[int, int]] = []
-    sent = MLflow(run, SPACE, uri=server.uri).sync(lambda done, left: progress.append((done, left)))
-    assert sent.runs == len(kept_outcomes(run))
-    assert progress[-1][1] == 0
-    info = assert_complete(run, server.uri).parent.info
-    page = f"#/experiments/{info.experiment_id}/runs/{info.run_id}?workflowType=machine_learning"
-    assert tracker.link() == f"{server.uri}/{page}"
-    assert (tracker.compare_link() or "").startswith(f"{server.uri}/#/compare-runs?")
-
-
-def test_server_killed_and_restarted_half_way_gets_everything_once(server: Server, tmp_path: Path) -> None:
-    server.up()
-    run, events = new_run(tmp_path, "restarted"), search("restarted")
-    tracker = MLflow(run, SPACE, uri=server.uri)
-    play(tracker, run, events[:15])
-    wait_until(lambda: len(Kept.of(run, server.uri).children) >= 4)
-    server.kill()
-    slowest, history = play(tracker, run, events, pause=0.02)
-    assert slowest < 0.05
-    server.up()
-    tracker.closed(history)
-    assert tracker.unsent == 0
-    assert_complete(run, server.uri)
-
-
-def test_server_that_comes_back_empty_gets_everything_again(server: Server, tmp_path: Path) -> None:
-    server.up()
-    run, events = new_run(tmp_path, "emptied"), search("emptied")
-    tracker = MLflow(run, SPACE, uri=server.uri)
-    play(tracker, run, events[:15])
-    wait_until(lambda: len(Kept.of(run, server.uri).children) >= 4)
-    server.kill()
-    server.wipe()
-    server.up()
-    _, history = play(tracker, run, events)
-    tracker.closed(history)
-    assert tracker.unsent == 0
-    assert_complete(run, server.uri)
-
-
 def in_a_process(script: str, run: Path) -> subprocess.CompletedProcess[str]:
     """Run a script that knows this module's names, and its `run` folder, in a process that may die."""
     known = f"import sys\nfrom pathlib import Path\nsys.path.insert(0, {str(Path(__file__).parent)!r})\n"
     known += f"from test_mlflow import *\nrun = Path({str(run)!r})\n"
-    known += "mlflow_module.INTERRUPTED_SECONDS = mlflow_module.SILENT_SECONDS = 30.0\n"  # on a busy machine
+    for name in ("CLOSE_SECONDS", "INTERRUPTED_SECONDS", "SILENT_SECONDS"):
+        known += f"mlflow_module.{name} = 30.0\n"  # on a busy machine
     return subprocess.run([sys.executable, "-c", known + script], capture_output=True, text=True, cwd=run)
-
-
-def kept_outcomes(run: Path) -> set[int]:
-    """The candidates of a journal that become runs."""
-    outcomes = History.read(run).outcomes
-    return {id_ for id_, outcome in outcomes.items() if isinstance(outcome, Evaluation | Failure)}
-
-
-def wait_until(claim: Any, limit: float = 30.0) -> None:
-    """Return when a claim holds, or is no longer expected to."""
-    deadline = time.monotonic() + limit
-    while time.monotonic() < deadline:
-        try:
-            if claim():
-                return
-        except Exception:  # what is asked about is not there yet
-            if time.monotonic() > deadline - 0.2:
-                raise
-        time.sleep(0.05)
-    raise AssertionError("in vain")
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -16,10 +17,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psutil
 import pytest
 from pool_contract import AsynchronousPoolContract, run, timeless
-from pool_evaluators import ActionRecipe, DyingRecipe, candidates, processes
+from pool_evaluators import ActionRecipe, DyingRecipe, SharedRecipe, candidates, processes
 from ray_fixture import ray_cluster as ray_cluster  # a fixture
 
 from evonas.errors import ConfigError, ResourceError
@@ -111,7 +113,9 @@ class TestLostWorkers:
     def test_a_retry_comes_after_a_pause_in_which_others_are_evaluated(self, tmp_path: Path) -> None:
         pool = RayPool(ActionRecipe(tmp_path), workers=1, retries=1, backoff_seconds=3)
         pool.submit([*candidates("kill_itself_once"), *candidates("sleep", (1,))])
-        first, second = pool.next_outcomes(timeout=30), pool.next_outcomes(timeout=30)
+        first, worked = pool.next_outcomes(timeout=30), time.process_time()
+        second = pool.next_outcomes(timeout=30)
+        assert time.process_time() - worked < 1, "the driver sleeps meanwhile"
         pool.close()
         assert [outcome.candidate.genome for outcome in [*first, *second]] == [
             c.genome
@@ -170,6 +174,12 @@ class TestWorkers:
         pool = RayPool(ActionRecipe(tmp_path), cpus=1.5)
         assert pool.capacity == 2
         pool.close()
+
+    def test_what_is_shared_cannot_be_written_by_any_worker(self) -> None:
+        pool = RayPool(SharedRecipe(), np.ones(100_000), workers=2)
+        outcomes = outcomes_of(pool, [*candidates("compute", range(4)), *candidates("fail", range(4))])
+        assert [outcome.metrics["value"] for outcome in outcomes if isinstance(outcome, Evaluation)] == [100_000] * 4
+        assert all("read-only" in outcome.reason for outcome in outcomes if isinstance(outcome, Failure))
 
     def test_modules_beside_the_experiment_are_found_by_the_workers(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -315,7 +325,7 @@ class TestScenarios:
         self, scenarios: dict[str, Scenario]
     ) -> None:
         seen, printed = scenarios["private"].result()
-        assert printed == ""
+        assert re.fullmatch(r"candidate \d+: the worker died: process \d+ on 127\.0\.0\.1: .*\n?", printed), printed
         assert all(ipaddress.ip_address(address.removeprefix("::ffff:")).is_loopback for address in seen["listening"])
         assert seen["processes"] > 4
         assert seen["left"] == []
@@ -333,6 +343,17 @@ class TestScenarios:
         assert seen["device"] == [1]
         assert "'cpus: 2' and 'gpus: 0' do not fit, 0 would; nodes: 1 of 1 CPUs and 1 GPUs" in seen["refused"]
         assert seen["closing_seconds"] < 30
+
+    def test_workers_share_gpus_by_memory_and_what_finds_too_little_is_tried_alone(
+        self, scenarios: dict[str, Scenario]
+    ) -> None:
+        seen, _ = scenarios["sharing"].result()
+        assert (seen["workers"], seen["devices"]) == (8, ["GPU-0", "GPU-1"])
+        assert (seen["outcomes"], seen["count"]) == (["Evaluation"], 17)
+        assert 2 <= seen["most_at_once"] <= 4
+        assert seen["most_gib"] <= 10 * 0.92 - 4 * 0.5, "without the reserve, and what idle workers keep"
+        assert seen["beside_the_largest"] == [1], "itself"
+        assert (seen["failed_once"], seen["alone_when_retried"]) == (2, [1, 1])
 
 
 class Scenario:
@@ -369,7 +390,7 @@ class Scenario:
 @pytest.fixture(scope="module")
 def scenarios(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Scenario]]:
     """All scenarios at once, because most of their time is waiting."""
-    started = {name: Scenario(name, tmp_path_factory.mktemp(name)) for name in ("private", "cluster")}
+    started = {name: Scenario(name, tmp_path_factory.mktemp(name)) for name in ("private", "cluster", "sharing")}
     yield started
     for scenario in started.values():
         scenario.end()

@@ -11,9 +11,11 @@ import pytest
 from pyarrow import parquet
 from rich.console import Console
 from synthetic import FOUR_OBJECTIVES, FormulaEvaluator, IntegerSpace, events, header, history
+from toy import ToySpace, evaluated
+from toy import header as toy_header
 
 from evonas.early_exit import receipt
-from evonas.evaluation import Evaluation
+from evonas.evaluation import Candidate, Evaluation, Worker
 from evonas.history import History
 from evonas.journal import Asked, Finished
 from evonas.pareto import digest
@@ -113,7 +115,7 @@ def test_table_has_a_row_for_every_evaluation() -> None:
     table = evaluations_table(searched, SPACE)
     assert table.column_names == [
         *("id", "generation", "depth", "width", "kernel", "act", "params", "macs", "valid_error", "throughput"),
-        *("source", "seconds", "seed", "on_front", "budget", "reused_from"),
+        *("source", "seconds", "seed", "on_front", "budget", "host", "device", "reused_from"),
     ]
     rows = table.to_pylist()
     assert [row["id"] for row in rows] == [evaluation.candidate.id for evaluation in searched.evaluations]
@@ -227,3 +229,16 @@ def _printed(table: Any) -> str:
     with console.capture() as captured:
         console.print(table)
     return captured.get()
+
+
+def test_a_result_says_where_its_evaluations_were_made() -> None:
+    alpha, beta = Worker("alpha", "cpu", (("torch", "2.13.0"),)), Worker("beta", "cuda:0, H100")
+    asked = [Candidate(number, (number % 3,), 0) for number in range(4)]
+    made = [replace(evaluated(c, 0.1 * c.id), worker=w) for c, w in zip(asked, [alpha, beta, alpha, None], strict=True)]
+    searched = History.replay([toy_header(), Asked(asked), *[Finished(outcome, 1.0) for outcome in made]])
+    space = ToySpace(1, redundant=False)
+    assert result(searched, space)["workers"] == [
+        {"host": "alpha", "device": "cpu", "versions": {"torch": "2.13.0"}, "evaluations": 2},
+        {"host": "beta", "device": "cuda:0, H100", "versions": {}, "evaluations": 1},
+    ]
+    assert evaluations_table(searched, space)["host"].to_pylist() == ["alpha", "beta", "alpha", None]

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from commands import evonas, start, write_experiment
 
+from evonas import config, search
+from evonas.errors import RunFolderError
 from evonas.history import History
 from evonas.pareto import digest
 
@@ -101,7 +103,7 @@ def test_an_interrupted_search_ends_cleanly_and_says_how_to_resume(
     assert "Traceback" not in output
 
 
-def test_data_is_loaded_once_by_the_driver_and_once_by_each_worker(tmp_path: Path) -> None:
+def test_data_is_loaded_once_by_the_driver_and_workers_train_on_what_it_has_loaded(tmp_path: Path) -> None:
     experiment = write_experiment(
         tmp_path, evaluations=8, strategy={"population": 8}, gates=[], data="counted:blobs",
         space={"use": "evonas.spaces.cell201:Cell201", "stem_channels": 2, "cells_per_stage": 1, "stages": 1},
@@ -110,9 +112,11 @@ def test_data_is_loaded_once_by_the_driver_and_once_by_each_worker(tmp_path: Pat
     )  # fmt: skip
     done = evonas("run", experiment, "--run", "run", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    loads = (tmp_path / "loads").read_text().split()
-    assert len(loads) == len(set(loads)) == 3
+    assert len((tmp_path / "loads").read_text().split()) == 1
     assert len(History.read(tmp_path / "run").evaluations) == 8
+    local = evonas("run", experiment, "pool={use: evonas.workers.local_pool:LocalPool}", "--run", "local", cwd=tmp_path)
+    assert local.returncode == 0, local.stderr
+    assert digest(History.read(tmp_path / "local").evaluations) == digest(History.read(tmp_path / "run").evaluations)
 
 
 def test_a_finished_search_can_be_prolonged(tmp_path: Path) -> None:
@@ -143,3 +147,25 @@ def test_resuming_a_finished_search_changes_nothing(tmp_path: Path) -> None:
     before = (tmp_path / "run" / "journal.jsonl").read_bytes()
     assert evonas("resume", "run", cwd=tmp_path).returncode == 0
     assert (tmp_path / "run" / "journal.jsonl").read_bytes() == before
+
+
+def test_a_run_that_is_started_again_goes_on_where_it_was(tmp_path: Path) -> None:
+    """What jobs do that are submitted again: 'run --resume' begins, continues or prolongs."""
+    again = ("--run", "run", "--resume")
+    assert evonas("run", write_experiment(tmp_path), *again, cwd=tmp_path).returncode == 0
+    before = (tmp_path / "run" / "journal.jsonl").read_bytes()
+    assert evonas("run", "experiment.yaml", *again, cwd=tmp_path).returncode == 0
+    assert (tmp_path / "run" / "journal.jsonl").read_bytes() == before
+    longer = evonas("run", "experiment.yaml", "evaluations=72", *again, cwd=tmp_path)
+    assert (longer.returncode, "resumed at 60 of 72" in longer.stdout) == (0, True), longer.stdout + longer.stderr
+    assert len(History.read(tmp_path / "run").evaluations) == 72
+    for said, words in {
+        "--resume needs the run folder": ("experiment.yaml", "--resume"),
+        "holds this very search: continue it with 'evonas resume run'": ("experiment.yaml", "--run", "run"),
+    }.items():
+        done = evonas("run", *words, cwd=tmp_path)
+        assert (done.returncode, said in done.stderr) == (2, True), done.stderr
+    with pytest.raises(RunFolderError, match="has 72 candidates: 'evaluations' cannot be less"):
+        search.run_or_resume(config.load(tmp_path / "experiment.yaml"), tmp_path / "run")
+    with pytest.raises(RunFolderError, match="belongs to another experiment"):
+        search.run_or_resume(config.load(tmp_path / "experiment.yaml", ["seed=1"]), tmp_path / "run")

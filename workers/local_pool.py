@@ -51,7 +51,8 @@ class LocalPool(WorkerPool):
             if self._evaluator is None:
                 self._evaluator = build_evaluator(self._recipe, self._shared)
                 self._here = this_worker(self._device, self._threads)
-            return [made_by(self._here, evaluate(self._evaluator, self._queue.popleft()))]
+            candidate = self._queue.popleft()
+            return [made_by(self._here, candidate, evaluate(self._evaluator, candidate))]
 
     def close(self) -> None:
         """Forget what is queued, and the evaluator."""

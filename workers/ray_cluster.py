@@ -184,7 +184,7 @@ def prepare_token() -> None:
     Ray would else write one to ~/.ray/auth_token, and with this file there a later `ray start` asks for tokens which
     `ray job submit` does not send. Where the user has a token, or has decided against them, nothing changes.
     """
-    if os.environ.get("RAY_AUTH_MODE", "token").lower() == "token" and not _token_source():
+    if os.environ.get("RAY_AUTH_MODE", "token").lower() == "token" and not token_source():
         os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
 
 
@@ -202,7 +202,8 @@ def _greet(address: str) -> bytes | None:
         return connection.recv(9)
 
 
-def _token_source() -> str:
+def token_source() -> str:
+    """Return where Ray finds a token here: a variable or a file; '' for nowhere."""
     for variable in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
         if os.environ.get(variable):
             return variable
@@ -211,7 +212,7 @@ def _token_source() -> str:
 
 
 def _way_in() -> str:
-    mode, source = os.environ.get("RAY_AUTH_MODE", ""), _token_source()
+    mode, source = os.environ.get("RAY_AUTH_MODE", ""), token_source()
     sent = "" if mode.lower() == "token" else " (no token is sent)"
     token = f"a token is in {source}" if source else "there is no token here"
     return (

@@ -13,28 +13,31 @@ from typing import Any
 from evonas.errors import EvonasError, ResourceError, require
 from evonas.evaluation import Candidate, Evaluation, Failure, FailureKind, Outcome, Worker, made_by
 from evonas.pool import EvaluatorRecipe, WorkerPool
+from evonas.workers.gpu_sharing import GpuSharing
 from evonas.workers.ray_cluster import WATCH_SECONDS, HeadSilent, refuses
-from evonas.workers.ray_crew import Crew, Request, cannot_be_set_up, cause_of_death, kill
+from evonas.workers.ray_crew import Crew, Loss, Request, kill, result_of
 from evonas.workers.ray_session import living_nodes
 from evonas.workers.tasks import CallSize, Stragglers, Task, TaskQueue
+from evonas.workers.worker_actor import Started, Work, build_evaluator
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class _Member:
-    """A worker that has started: its actor, and where it is."""
+    """A worker that has started: its actor, where it is, and the GPU that it shares with others, if it does."""
 
     actor: Any
     worker: Worker
+    gpu: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class _Flight:
-    """What an actor is doing: evaluating tasks since `began`, or starting (no tasks)."""
+    """What an actor is doing: evaluating tasks as a member since `began`, or starting (no tasks, no member)."""
 
     actor: Any
-    worker: Worker | None = None
+    member: _Member | None = None
     tasks: tuple[Task, ...] = ()
     began: float = 0.0
     deadline: float = math.inf
@@ -50,6 +53,10 @@ class RayPool(WorkerPool):
     worker again and again. Evaluations that cost less than a call share one; what is lost together is tried singly,
     and no candidate is blamed for another.
 
+    Where `gpus` is a part of one, workers share devices, and a candidate starts when the memory that it is expected to
+    take is free: by the evaluator's arithmetic, corrected by what was observed. One that runs out of memory beside
+    others is tried again with the device to itself.
+
     With a `straggler_factor` workers that have nothing to do run a candidate a second time which takes longer than
     that multiple of the median duration; the first result wins.
 
@@ -62,6 +69,8 @@ class RayPool(WorkerPool):
 
     Raises ConfigError for options out of range, and ResourceError where no worker fits or no cluster answers.
     """
+
+    start_seconds = 5.0  # a private Ray on two cores
 
     def __init__(
         self,
@@ -101,6 +110,9 @@ class RayPool(WorkerPool):
         self._gone = False
         self._closed = False
         memory_bytes = None if memory_gb is None else int(memory_gb * 1e9)
+        self._sharing: GpuSharing | None = None
+        if 0 < gpus < 1:
+            self._sharing = GpuSharing(int(1 / gpus + 1e-9), build_evaluator(recipe, shared).memory_bytes)
         self._crew = Crew(recipe, shared, Request(cpus, gpus, memory_bytes, resources or {}), workers, address)
         try:
             self._start_missing()
@@ -159,14 +171,27 @@ class RayPool(WorkerPool):
     def _hand_out(self) -> None:
         """Give every idle worker something to do, and late candidates to those for whom nothing is left."""
         now = time.monotonic()
-        while self._idle:
-            share = min(self._calls.size, -(-len(self._queue) // self._crew.size))
-            tasks = tuple(self._queue.take(share, now)) or self._late(now)
-            if not tasks:
-                return
-            member = self._idle.popleft()
+        while self._idle and (work := self._next_work(now)):
+            member, tasks = work
+            self._idle.remove(member)
             reference = member.actor.evaluate.remote([task.candidate for task in tasks])
-            self._flights[reference] = _Flight(member.actor, member.worker, tasks, now, now + self._timeout_seconds)
+            self._flights[reference] = _Flight(member.actor, member, tasks, now, now + self._timeout_seconds)
+
+    def _next_work(self, now: float) -> tuple[_Member, tuple[Task, ...]] | None:
+        """Return an idle worker and what it should do; None if there is nothing, or no room for it."""
+        if self._sharing is not None:
+            return self._packed(self._sharing, now)
+        tasks = tuple(self._queue.take(self._calls.share(len(self._queue), self._crew.size), now)) or self._late(now)
+        return (self._idle[0], tasks) if tasks else None
+
+    def _packed(self, sharing: GpuSharing, now: float) -> tuple[_Member, tuple[Task, ...]] | None:
+        """Return the first task that finds room on a GPU, and an idle worker there."""
+        idle = {member.gpu: member for member in self._idle}
+        if None in idle:  # a device that cannot be asked for its memory: as many at once as there are workers
+            tasks = tuple(self._queue.take(1, now))
+            return (idle[None], tasks) if tasks else None
+        found = sharing.next_task(self._queue, [name for name in idle if name is not None], now)
+        return (idle[found[1]], (found[0],)) if found else None
 
     def _late(self, now: float) -> tuple[Task, ...]:
         """Return the task of a straggler that only one worker evaluates, if nothing else is left to do."""
@@ -186,8 +211,11 @@ class RayPool(WorkerPool):
         """Wait for something to happen, no longer than until `until`, and return the outcomes that came of it."""
         import ray
 
-        references = list(self._flights)
-        ready, _ = ray.wait(references, num_returns=1, timeout=max(0.0, self._wake(until) - time.monotonic()))
+        references, patience = list(self._flights), max(0.0, self._wake(until) - time.monotonic())
+        if not references:
+            time.sleep(patience)  # until a pause is over
+            return []
+        ready, _ = ray.wait(references, num_returns=1, timeout=patience)
         if ready:
             ready, _ = ray.wait(references, num_returns=len(references), timeout=0)
         outcomes: list[Outcome] = []
@@ -225,70 +253,88 @@ class RayPool(WorkerPool):
         lost = [task for flight in self._flights.values() for task in flight.tasks]
         self._flights.clear()
         self._idle.clear()
+        if self._sharing is not None:
+            self._sharing.clear()
         self._queue.put_back(list({task.candidate.id: task for task in lost}.values()))
         self._crew.rejoin(self._patience_seconds)
         self._gone = False
         self._start_missing()
 
     def _land(self, flight: _Flight, reference: Any) -> list[Outcome]:
-        import ray
-        from ray.exceptions import OutOfMemoryError, RayError, RayTaskError
-
-        try:
-            result: Worker | EvonasError | tuple[list[Outcome], float] = ray.get(reference)
-        except RayTaskError as error:
-            if not flight.tasks or flight.worker is None:
-                self._refusal = cannot_be_set_up(error)
-                return []
-            self._idle.append(_Member(flight.actor, flight.worker))
-            if len(flight.tasks) > 1:
-                self._queue.put_back(flight.tasks)
-                return []
-            said = f"the worker cannot return its outcome: {error}"
-            return [Failure(flight.tasks[0].candidate, said, FailureKind.ERROR)]
-        except OutOfMemoryError as error:
-            trouble = f"Ray killed the worker for its memory: {cause_of_death(error)}"
-            return self._lose(flight, FailureKind.OUT_OF_MEMORY, trouble)
-        except RayError as error:
-            if not flight.tasks and "creation task" in str(error):
-                self._refusal = cannot_be_set_up(error)
-                return []
-            return self._lose(flight, FailureKind.CRASH, f"the worker died: {cause_of_death(error)}")
+        result = result_of(reference, starting=flight.member is None)
+        if isinstance(result, Loss):
+            return self._lose(flight, result.kind, result.trouble)
+        self._failed_starts = 0
         if isinstance(result, EvonasError):
-            self._idle.append(_Member(flight.actor, flight.worker or Worker("", "")))
             self._refusal = result
             return []
-        self._failed_starts = 0
-        if isinstance(result, Worker):
-            self._idle.append(_Member(flight.actor, result))
+        if isinstance(result, Started):
+            self._welcome(flight.actor, result)
             return []
-        return self._settle(flight, *result)
+        if isinstance(result, Work):
+            return self._settle(flight, result)
+        self._rest(flight)
+        if len(flight.tasks) > 1:
+            self._queue.put_back(flight.tasks)
+            return []
+        return [Failure(flight.tasks[0].candidate, result, FailureKind.ERROR)]
 
-    def _settle(self, flight: _Flight, outcomes: Sequence[Outcome], seconds: float) -> list[Outcome]:
+    def _welcome(self, actor: Any, started: Started) -> None:
+        shared = started.gpu if self._sharing is not None else None
+        if self._sharing is not None and shared is not None:
+            self._sharing.joined(shared)
+        self._idle.append(_Member(actor, started.worker, shared.uuid if shared else None))
+
+    def _rest(self, flight: _Flight, work: Work | None = None) -> None:
+        """Let the worker of a flight that has come back be idle, and free what its task had reserved."""
+        assert flight.member is not None
+        self._idle.append(flight.member)
+        if self._sharing is not None and flight.member.gpu is not None:
+            evaluated = work is not None and isinstance(work.outcomes[0], Evaluation)
+            used = work.memory if work else None
+            self._sharing.ended(flight.tasks[0], flight.member.gpu, used, evaluated=evaluated)
+
+    def _settle(self, flight: _Flight, work: Work) -> list[Outcome]:
         """Take what a call has returned: outcomes are passed on, and what ran out of memory is tried again."""
-        assert flight.worker is not None
-        self._idle.append(_Member(flight.actor, flight.worker))
-        self._calls.observe(len(outcomes), seconds)
+        assert flight.member is not None
+        self._rest(flight, work)
+        if self._sharing is None:
+            self._calls.observe(len(work.outcomes), work.seconds)
         settled: list[Outcome] = []
-        for task, outcome in zip(flight.tasks, outcomes, strict=True):
+        for task, outcome in zip(flight.tasks, work.outcomes, strict=True):
             self._end_twins(task)
             if isinstance(outcome, Failure) and outcome.kind is FailureKind.OUT_OF_MEMORY:
-                failure = self._queue.retry(task, outcome.kind, outcome.reason, time.monotonic())
-                settled += [failure] if failure else []
+                settled += self._try_with_more_memory(task, outcome)
                 continue
             if isinstance(outcome, Evaluation):
                 self._stragglers.observe(outcome.seconds)
-            settled.append(made_by(flight.worker, outcome))
+            settled.append(made_by(flight.member.worker, task.candidate, outcome))
         return settled
+
+    def _try_with_more_memory(self, task: Task, failure: Failure) -> list[Outcome]:
+        """Queue a task again that ran out of memory: beside others on a GPU that says nothing against it."""
+        if self._sharing is not None and not task.alone:
+            self._sharing.ran_out_of_memory(task)
+            self._queue.put_back([task], alone=True)
+            return []
+        final = self._queue.retry(task, failure.kind, failure.reason, time.monotonic())
+        return [final] if final else []
 
     def _end_twins(self, task: Task) -> None:
         for reference in self._flights_of(task) if self._stragglers.active else ():
-            kill(self._flights.pop(reference).actor)
+            self._dismiss(self._flights.pop(reference))
             self._start_missing()
+
+    def _dismiss(self, flight: _Flight) -> None:
+        """Kill the worker of a flight."""
+        kill(flight.actor)
+        if self._sharing is not None and flight.member is not None and flight.member.gpu is not None:
+            self._sharing.lost(flight.tasks[0])
+            self._sharing.left(flight.member.gpu)
 
     def _lose(self, flight: _Flight, kind: FailureKind, trouble: str) -> list[Outcome]:
         """Replace the worker of a flight, and queue its tasks again or, with its retries spent, return the Failure."""
-        kill(flight.actor)
+        self._dismiss(flight)
         if not flight.tasks:
             self._failed_starts += 1
             if self._failed_starts > self._crew.size + 2:
@@ -307,5 +353,6 @@ class RayPool(WorkerPool):
             return []
         if self._flights_of(flight.tasks[0]):
             return []  # its second flight goes on
+        _log.warning("candidate %d: %s", flight.tasks[0].candidate.id, trouble)
         failure = self._queue.retry(flight.tasks[0], kind, trouble, time.monotonic())
         return [failure] if failure else []

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import heapq
-import logging
 import math
 import statistics
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from evonas.errors import require
@@ -15,7 +14,6 @@ from evonas.evaluation import Candidate, Failure, FailureKind
 
 LONGEST_BACKOFF_SECONDS = 60.0
 _KNOWN, _REMEMBERED = 5, 255  # durations needed to know a median, and kept for it
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +62,25 @@ class TaskQueue:
                 break
         return taken
 
+    def take_first(self, fits: Callable[[Task], bool], now: float) -> Task | None:
+        """Return the first task that is due and of which `fits` says yes; None if there is none."""
+        while self._pausing and self._pausing[0][0] <= now:
+            self._tasks.appendleft(heapq.heappop(self._pausing)[2])
+        for position, task in enumerate(self._tasks):
+            if fits(task):
+                del self._tasks[position]
+                return task
+        return None
+
     def next_due(self) -> float:
         """Return when a pause ends, infinity if none does."""
         return self._pausing[0][0] if self._pausing else math.inf
 
-    def put_back(self, tasks: Sequence[Task]) -> None:
+    def put_back(self, tasks: Sequence[Task], *, alone: bool = False) -> None:
         """Take tasks again, first and without blame; of several that were lost together each gets its own call."""
-        single = len(tasks) > 1
-        self._tasks.extendleft(replace(task, single=single or task.single) for task in reversed(tasks))
+        single = alone or len(tasks) > 1
+        again = [replace(task, single=single or task.single, alone=alone or task.alone) for task in tasks]
+        self._tasks.extendleft(reversed(again))
 
     def retry(self, task: Task, kind: FailureKind, trouble: str, now: float) -> Failure | None:
         """Take a task again whose attempt failed or, with its attempts spent, return the Failure that tells of all."""
@@ -79,7 +88,6 @@ class TaskQueue:
             task, troubles=(*task.troubles, trouble), single=True, alone=task.alone or kind is FailureKind.OUT_OF_MEMORY
         )
         made = len(task.troubles)
-        _log.info("candidate %d, attempt %d of %d: %s", task.candidate.id, made, self._attempts, trouble)
         if made < self._attempts:
             pause = min(self._backoff_seconds * 2 ** (made - 1), LONGEST_BACKOFF_SECONDS)
             heapq.heappush(self._pausing, (now + pause, task.candidate.id, task))
@@ -96,10 +104,11 @@ class TaskQueue:
 class CallSize:
     """How many candidates a call to a worker carries: one, or more where evaluations cost less than the call.
 
-    It grows, at most doubling, until a call takes `SECONDS`.
+    It grows, at most doubling, until a call takes `SECONDS`. What is left of a queue is shared out among the workers,
+    but not in calls that take less than `LEAST_SECONDS`, which is what a call itself costs.
     """
 
-    SECONDS = 0.05
+    SECONDS, LEAST_SECONDS = 0.05, 0.001
     LARGEST = 256
 
     def __init__(self) -> None:
@@ -112,6 +121,12 @@ class CallSize:
         self._each = each if each > self._each else 0.8 * self._each + 0.2 * each  # slow ones count at once
         wanted = int(min(self.SECONDS / max(self._each, 1e-9), self.LARGEST))
         self.size = max(1, min(wanted, 2 * self.size))
+
+    def share(self, queued: int, workers: int) -> int:
+        """Return how many of the queued candidates the next call carries, so that every worker gets some."""
+        least = max(1, int(min(self.LEAST_SECONDS / self._each, self.size))) if self._each else 1
+        calls = max(1, min(workers, queued // least))
+        return min(self.size, -(-queued // calls))
 
 
 class Stragglers:

@@ -8,14 +8,40 @@ import time
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from evonas.errors import ComponentError, EvonasError
 from evonas.evaluation import Candidate, Evaluator, Outcome, Worker, evaluate
 from evonas.pool import EvaluatorRecipe
-from evonas.workers.devices import DEVICE_VARIABLE
+from evonas.workers.devices import (
+    DEVICE_VARIABLE,
+    SHARE_VARIABLE,
+    DeviceFacts,
+    MemoryMeter,
+    MemoryUse,
+    device_facts,
+)
 from evonas.workers.environment import environment
 from evonas.workers.provenance import this_worker
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """What a worker says of itself: where it is, and what GPU it has, if any."""
+
+    worker: Worker
+    gpu: DeviceFacts | None
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a call has brought: outcomes, the seconds that all took, and the GPU memory that they used, if any."""
+
+    outcomes: Sequence[Outcome]
+    seconds: float
+    memory: MemoryUse | None
+
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
@@ -26,35 +52,48 @@ class EvonasWorker:
     An EvonasError, the user's to mend, is returned and not raised, so that it reaches the driver as it is.
     """
 
-    def __init__(self, search_path: Sequence[str], threads: int, device: str, memory_bytes: int | None) -> None:
+    def __init__(
+        self, search_path: Sequence[str], threads: int, device: str, device_share: float, memory_bytes: int | None
+    ) -> None:
         sys.path.extend(entry for entry in search_path if entry not in sys.path)
         self._threads = threads
-        self._device = device
+        self._device, self._device_share = device, device_share
         self._memory_bytes = memory_bytes
         self._evaluator: Evaluator | None = None
 
-    def start(self, recipe: bytes, shared: object) -> Worker | EvonasError:
+    def start(self, recipe: bytes, shared: object) -> Started | EvonasError:
         """Build the evaluator from its pickled recipe; say where this is."""
-        with worker_environment(self._threads, self._device):
+        with worker_environment(self._threads, self._device, self._device_share):
             try:
                 self._evaluator = build_evaluator(recipe, shared)
-                here = this_worker(self._device, self._threads)
+                started = Started(this_worker(self._device, self._threads), self._gpu())
             except EvonasError as error:
                 return _portable(error)
         if self._memory_bytes is not None:
             limit_memory(self._memory_bytes)
-        return here
+        return started
 
-    def evaluate(self, candidates: Sequence[Candidate]) -> tuple[list[Outcome], float] | EvonasError:
-        """Evaluate candidates, one after the other; return their outcomes and the seconds that all took."""
+    def evaluate(self, candidates: Sequence[Candidate]) -> Work | EvonasError:
+        """Evaluate candidates, one after the other."""
         assert self._evaluator is not None, "start comes first"
-        started = time.perf_counter()
-        with worker_environment(self._threads, self._device):
+        began = time.perf_counter()
+        with worker_environment(self._threads, self._device, self._device_share), self._meter() as meter:
             try:
                 outcomes = [evaluate(self._evaluator, candidate) for candidate in candidates]
             except EvonasError as error:
                 return _portable(error)
-        return outcomes, time.perf_counter() - started
+        return Work(outcomes, time.perf_counter() - began, meter.use)
+
+    def _gpu(self) -> DeviceFacts | None:
+        """Return what is known of this worker's GPU; None without one, and where the driver cannot be asked."""
+        if not self._device.startswith("cuda"):
+            return None
+        import torch
+
+        return device_facts(self._device) if torch.cuda.is_available() else None
+
+    def _meter(self) -> MemoryMeter:
+        return MemoryMeter(self._device)
 
 
 def build_evaluator(recipe: EvaluatorRecipe | bytes, shared: object = None) -> Evaluator:
@@ -89,14 +128,15 @@ def limit_memory(more_bytes: int) -> None:
 
 
 @contextmanager
-def worker_environment(threads: int, device: str) -> Iterator[None]:
-    """Compute with so many threads and announce the device, and put both back afterwards.
+def worker_environment(threads: int, device: str, device_share: float = 1.0) -> Iterator[None]:
+    """Compute with so many threads, announce the device and the share of it, and put all back afterwards.
 
     The number of threads changes what training returns in the last bits. torch is not imported for this: where it is
     first imported inside, it reads the variables and keeps their number of threads.
     """
     torch = sys.modules.get("torch")
-    with environment({**dict.fromkeys(THREAD_VARIABLES, str(threads)), DEVICE_VARIABLE: device}):
+    told = {DEVICE_VARIABLE: device, SHARE_VARIABLE: str(device_share)}
+    with environment({**dict.fromkeys(THREAD_VARIABLES, str(threads)), **told}):
         if torch is None:
             yield
             return

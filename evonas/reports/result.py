@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -50,6 +51,7 @@ def result(history: History, space: SearchSpace) -> dict[str, Any]:
             "seed": header.config.get("seed"),
             "config_hash": header.config_hash,
             "versions": header.versions,
+            "workers": _workers(history),
             "front": [
                 {
                     "id": member.candidate.id,
@@ -64,12 +66,23 @@ def result(history: History, space: SearchSpace) -> dict[str, Any]:
                     "reused_from": member.reused_from,
                     "generation": member.candidate.generation,
                     "parents": member.candidate.parents,
+                    "host": member.worker.host if member.worker else None,
+                    "device": member.worker.device if member.worker else None,
                 }
                 for member, contribution in zip(front.members, front.contributions, strict=True)
             ],
         }
     )
     return plain
+
+
+def _workers(history: History) -> list[dict[str, Any]]:
+    """Return where evaluations were made: host, device, versions of the libraries, and how many."""
+    counts = Counter(evaluation.worker for evaluation in history.evaluations if evaluation.worker is not None)
+    return [
+        {"host": worker.host, "device": worker.device, "versions": dict(worker.versions), "evaluations": count}
+        for worker, count in counts.most_common()
+    ]
 
 
 def evaluations_table(history: History, space: SearchSpace) -> pa.Table:
@@ -90,6 +103,8 @@ def evaluations_table(history: History, space: SearchSpace) -> pa.Table:
         "seed": pa.array([e.seed for e in evaluations], pa.int64()),
         "on_front": pa.array([e.candidate.id in on_front for e in evaluations], pa.bool_()),
         "budget": pa.array([e.candidate.budget for e in evaluations], pa.int64()),
+        "host": pa.array([e.worker.host if e.worker else None for e in evaluations], pa.string()),
+        "device": pa.array([e.worker.device if e.worker else None for e in evaluations], pa.string()),
         "reused_from": pa.array([e.reused_from for e in evaluations], pa.string()),
     }
     chosen = {gene.name: pa.array([g.get(gene.name) for g in genes], pa.string()) for gene in space.genes}
@@ -120,10 +135,10 @@ def write_result(history: History, space: SearchSpace, run_folder: Path) -> None
         "progress.html": lambda path: write_progress_html(history, space, path),
     }
     for name, write in writers.items():
-        _write_whole(run_folder / name, write)
+        write_whole(run_folder / name, write)
 
 
-def _write_whole(path: Path, write: Callable[[Path], None]) -> None:
+def write_whole(path: Path, write: Callable[[Path], None]) -> None:
     """Let a reader see the old file or the new one, never a part."""
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:

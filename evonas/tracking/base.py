@@ -16,7 +16,7 @@ class Tracker:
         """The search starts or resumes; `history` holds what is known already."""
 
     def outcome(self, history: History, outcome: Outcome) -> None:
-        """A candidate has its outcome; it is in `history` and on the disk."""
+        """A candidate has its outcome; it is in `history`, whose `elapsed` is that of the outcome, and on the disk."""
 
     def generation(self, history: History, generation: Generation) -> None:
         """All candidates of a generation have their outcomes."""
@@ -24,6 +24,13 @@ class Tracker:
     def link(self) -> str | None:
         """Return the web address at which a person sees the search, if there is one."""
         return None
+
+    def disk_bytes(self, evaluations: int, front: int, results: int) -> int:
+        """Return about how much a search of that length leaves on this disk, beside its run folder, for plans.
+
+        `front` is the size of its front, and `results` the bytes of the files in its run folder.
+        """
+        return 0
 
     def closed(self, history: History) -> None:
         """The search ended or was interrupted; returns within seconds."""

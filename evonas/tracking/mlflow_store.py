@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 import os
 import re
@@ -69,6 +70,13 @@ class Store:
             raise TrackingError(
                 f"the password before {self.address} {leak}: leave tracking.uri out and set MLFLOW_TRACKING_URI"
             )
+
+    def load(self) -> None:
+        """Import the parts of MLflow that the store needs, which takes seconds: best while the workers start."""
+        prepare()
+        importlib.import_module("mlflow")
+        if not self.remote:
+            importlib.import_module("mlflow.store.tracking.sqlalchemy_store")
 
     def check_answer(self) -> None:
         """Raise TrackingError if this is a server that does not answer, or not to us; returns or raises in seconds."""

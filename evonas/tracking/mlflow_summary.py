@@ -22,10 +22,11 @@ GAP = "&emsp;"
 """MLflow leaves no room between the columns of a table."""
 
 
-def note(history: History, space: SearchSpace, run_folder: Path, place: Place) -> str:
-    """Return the markdown that opens the search's page."""
+def note(history: History, space: SearchSpace, run_folder: Path, place: Place, *, only_front: bool = False) -> str:
+    """Return the markdown that opens the search's page; `only_front` where no other network has a run of its own."""
     for rows in range(min(FRONT_ROWS, len(history.front.members)), -1, -1):
-        text = "\n\n".join(part for part in _note_parts(history, space, run_folder, place, rows) if part)
+        parts = _note_parts(history, space, run_folder, place, rows)
+        text = "\n\n".join(part for part in [*parts, _rest(run_folder) if only_front else ""] if part)
         if len(text) <= NOTE_LENGTH:
             return text
     return text[:NOTE_LENGTH]
@@ -45,8 +46,12 @@ def write_final(history: History, space: SearchSpace, run_folder: Path, folder: 
 
     def write_table(path: Path) -> None:
         table = evaluations_table(history, space)
-        rows = [list(row) for row in zip(*(column.to_pylist() for column in table.columns), strict=True)]
-        path.write_text(json.dumps({"columns": table.column_names, "data": rows}, default=str), encoding="utf-8")
+        with path.open("w", encoding="utf-8") as file:
+            file.write(f'{{"columns": {json.dumps(table.column_names)}, "data": [')
+            for number, part in enumerate(table.to_batches(max_chunksize=1_000)):  # as a whole it takes a gigabyte
+                rows = [list(row.values()) for row in part.to_pylist()]
+                file.write((", " if number else "") + json.dumps(rows, default=str)[1:-1])
+            file.write("]}")
 
     return _write_all(
         {
@@ -88,6 +93,13 @@ def _note_parts(history: History, space: SearchSpace, run_folder: Path, place: P
         _gates(history),
         "" if history.closed in ("budget", "exhausted") else f"Continue with `evonas resume {run_folder}`.",
     ]
+
+
+def _rest(run_folder: Path) -> str:
+    return (
+        "Only the networks of the front have runs of their own here; all evaluations are in the table. "
+        f"`evonas sync {run_folder} tracking.children=all` sends a run for each."
+    )
 
 
 def _headline(history: History) -> str:

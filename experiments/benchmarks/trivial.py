@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from itertools import pairwise
 from typing import Any
 
@@ -38,3 +39,18 @@ def formula(genome: Genome) -> float:
     """Return the error of a genome, between 0 and 1."""
     strife = sum(abs(a - b) for a, b in pairwise(genome)) / (len(genome) * OPTIONS)
     return 0.7 * math.exp(-3.0 * sum(genome) / (len(genome) * OPTIONS)) + 0.3 * strife
+
+
+class Sleep(Evaluator):
+    """The formula, after a sleep of `seconds`."""
+
+    source = Source.TABULAR
+    metrics = (Metric("valid_error", worst=1.0),)
+
+    def __init__(self, space: SearchSpace, seed: int, *, seconds: float = 0.1) -> None:
+        super().__init__(space, seed)
+        self.seconds = seconds
+
+    def measure(self, genome: Genome, budget: int | None) -> Metrics:
+        time.sleep(self.seconds)
+        return {"valid_error": formula(genome)}
