@@ -22,7 +22,7 @@ class Row:
     where: str
     times: int = 0
     lost: int = 0
-    again: int = 0
+    again: int | None = None
     recoveries: list[float] = field(default_factory=list)
     agrees: bool = False
     remark: str = ""
@@ -30,7 +30,8 @@ class Row:
     def __str__(self) -> str:
         recovery = f"{statistics.median(self.recoveries):.1f} s" if self.recoveries else "-"
         verdict = ("yes" if self.agrees else "NO") + (f"; {self.remark}" if self.remark else "")
-        return LINE.format(self.fault, self.where, self.times, self.lost, self.again, recovery, verdict)
+        again = "-" if self.again is None else self.again
+        return LINE.format(self.fault, self.where, self.times, self.lost, again, recovery, verdict)
 
     @property
     def good(self) -> bool:
