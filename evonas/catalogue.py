@@ -49,8 +49,8 @@ def entries() -> list[Entry]:
     for module in _modules():
         for name, value in vars(module).items():
             key = _key(value)
-            if module.__name__ == "evonas.tracking.console":
-                continue  # the command line's own: an experiment cannot choose it
+            if module.__name__ in ("evonas.tracking.console", "evonas.cached_pool"):
+                continue  # an experiment cannot choose what the command line adds by itself
             if key and not name.startswith("_") and (module.__name__ == value.__module__ or _exported(module, name)):
                 summary = (inspect.getdoc(value) or "").partition("\n")[0]
                 path = f"{module.__name__}:{name}"

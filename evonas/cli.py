@@ -1,4 +1,4 @@
-"""The command line: `evonas run | resume | front | list | check | ui | sync`, and the commands of `cli_jobs`."""
+"""The command line: `evonas run | resume | front | list | check | plan | ui | sync`, and those of `cli_jobs`."""
 
 from __future__ import annotations
 
@@ -58,6 +58,8 @@ def _evonas(
 
         evonas check experiments/quickstart.yaml    is it sound? what will it cost?
 
+        evonas plan experiments/quickstart.yaml     how long, on how many workers? what do the gates turn away?
+
         evonas run experiments/quickstart.yaml      search
 
         evonas front                                the front of the newest run
@@ -110,8 +112,8 @@ def resume(
     """Continue a search that was interrupted, or prolong one that ended.
 
     Only what does not decide the outcome may change: pool.* (but not the threads or the kind of device of a worker),
-    tracking.*, and evaluations, the length of the search. Prolonged by whole generations, it equals a search that was
-    as long from the start.
+    tracking.*, cache, and evaluations, the length of the search. Prolonged by whole generations, it equals a search
+    that was as long from the start.
     """
     from evonas import run_folder, search
 
@@ -172,6 +174,46 @@ def check(file: File, overrides: Overrides = None) -> None:
 
     for line in report(config.load(file, overrides or [])):
         Console().print(line)
+
+
+@app.command()
+def plan(
+    file: File,
+    overrides: Overrides = None,
+    workers: Annotated[
+        list[int] | None,
+        typer.Option(
+            metavar="N", help="A number of workers to plan for; several may be given, each with its --workers."
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the plan as JSON, and nothing else.")] = False,
+) -> None:
+    """Say what a search will take on several numbers of workers: time, GPU hours, disk, and what gates turn away.
+
+    A few evaluations are rehearsed as a worker would, and the search is simulated. 'evonas run' compares, at its end,
+    what it took with the plan.
+    """
+    import json
+
+    from rich.console import Console
+
+    from evonas import config, plan
+    from evonas.rehearsal import room_here
+    from evonas.reports import plan_table
+
+    console, teller = Console(), Console(stderr=True, highlight=False)
+    experiment = config.load(file, overrides or [])
+    made = plan.make(experiment, workers or (), lambda line: teller.print(line, style="dim", markup=False))
+    if as_json:
+        typer.echo(json.dumps(made.plain(), indent=2))
+        return
+    own = made.forecast(made.workers, made.evaluations) or made.forecasts[0]
+    console.print(plan_table.headline(made), markup=False, highlight=False, soft_wrap=True)
+    console.print(plan_table.forecasts_table(made))
+    if own.turned_away:
+        console.print(plan_table.planned_gates_table(own))
+    for line in plan_table.notes(made, plan.worthwhile(made), room_here(experiment)):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 @app.command()
@@ -264,7 +306,9 @@ def _print_front(path: Path, history: History) -> None:
     from rich.console import Console
 
     from evonas.compose import space_of
-    from evonas.reports.table import failures_table, front_table, gates_table
+    from evonas.plan import compared
+    from evonas.reports.plan_table import comparison_table
+    from evonas.reports.table import failures_table, front_table, gates_table, reused
 
     console = Console()
     console.print(front_table(history, space_of(history)))
@@ -272,12 +316,17 @@ def _print_front(path: Path, history: History) -> None:
         console.print(gates_table(history))
     if history.failures:
         console.print(failures_table(history))
+    evaluated = f"{len(history.evaluations)} networks evaluated"
+    if words := reused(history):
+        evaluated += f" ({words})"
     console.print(
-        f"hypervolume {history.front.hypervolume:.6f}, {len(history.evaluations)} networks evaluated in "
-        f"{history.elapsed:.0f} s, front {history.front.digest()}\nplots: {path / 'front.html'}, {path / 'front.png'}",
+        f"hypervolume {history.front.hypervolume:.6f}, {evaluated} in {history.elapsed:.0f} s, "
+        f"front {history.front.digest()}\nplots: {path / 'front.html'}, {path / 'front.png'}",
         highlight=False,
         soft_wrap=True,
     )
+    if rows := compared(path, history):
+        console.print(comparison_table(rows))
 
 
 def _print_error(error: EvonasError) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
 import inspect
 import platform
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -75,6 +77,22 @@ class Search:
             created=datetime.now(UTC).isoformat(timespec="milliseconds"),
         )
 
+    def evaluation_facts(self) -> dict[str, Any]:
+        """Return all that decides an evaluation, besides genome, budget and seed, as JSON-plain values.
+
+        The code of the space and of the evaluator is in it, as far as it is in the files that define their classes.
+        """
+        plain, installed = self.experiment.plain(), versions()
+        return {
+            **{key: plain[key] for key in ("space", "data", "evaluator")},
+            "code": {key: _code(type(part)) for key, part in (("space", self.space), ("evaluator", self.evaluator))},
+            "data_fingerprint": self.data.fingerprint() if self.data else None,
+            "source": self.evaluator.source,
+            "threads": self.experiment.threads,
+            "device": self.experiment.device,
+            "versions": {name: installed[name] for name in ("evonas", "numpy", "torch")},
+        }
+
 
 def prepare(experiment: Experiment) -> Search:
     """Build the parts that the driver needs; raise an EvonasError for whatever is wrong with them."""
@@ -129,6 +147,16 @@ def versions() -> dict[str, str]:
         "python": platform.python_version(),
         **{package: importlib.metadata.version(package) for package in packages},
     }
+
+
+def _code(class_: type) -> str:
+    """Return a hash of the files that define a class and those that it inherits from."""
+    modules = dict.fromkeys(base.__module__ for base in class_.__mro__)
+    own = [sys.modules[name] for name in modules if name.partition(".")[0] not in sys.stdlib_module_names]
+    sha = hashlib.sha256()
+    for module in own:
+        sha.update(Path(module.__file__).read_bytes() if module.__file__ else b"")
+    return sha.hexdigest()[:16]
 
 
 def _dataset(component: Component | None) -> Dataset | None:

@@ -134,6 +134,7 @@ class Experiment(Strict):
     max_consecutive_failures: int = Field(default=10, ge=1)
     pool: ComponentField = Component("evonas.workers.ray_pool:RayPool")
     tracking: ComponentField | None = Component("evonas.tracking.mlflow:MLflow")
+    cache: Path | None = None
     runs: Path = Path("runs")
 
     def plain(self) -> dict[str, Any]:
@@ -145,7 +146,7 @@ class Experiment(Strict):
         return hashlib.sha256(json.dumps(self.decisive(), sort_keys=True).encode()).hexdigest()[:16]
 
     def decisive(self) -> dict[str, Any]:
-        """Return all that decides the outcome as plain values: not the pool, the tracking, the length or the folder."""
+        """Return all that decides the outcome as plain values: not the pool, tracking, cache, length or folder."""
         decisive = {key: value for key, value in self.plain().items() if key not in CHANGEABLE}
         return {**decisive, "pool.cpus": self.threads, "pool.device": self.device}
 
@@ -169,7 +170,7 @@ COMPONENTS = ("space", "data", "evaluator", "strategy", "pool", "tracking")
 FOLLOW_THE_DATA = frozenset({"input_shape", "classes"})
 """Options of a space that are taken from the data, and need not be given although its constructor requires them."""
 
-CHANGEABLE = frozenset({"name", "evaluations", "max_consecutive_failures", "pool", "tracking", "runs"})
+CHANGEABLE = frozenset({"name", "evaluations", "max_consecutive_failures", "pool", "tracking", "cache", "runs"})
 """The keys that may differ when a run is resumed (of `pool`, all but a worker's threads and kind of device)."""
 
 

@@ -57,8 +57,11 @@ class History:
         self.front = ParetoFront(self.goals, ())
         self.failures_in_a_row: list[Failure] = []
         self.evaluated_seconds = 0.0
+        """What evaluations have cost this search: those that a cache had are not in it."""
+        self.reused = 0
         self.closed: str | None = None
         self.elapsed = 0.0
+        self._reused_seconds = 0.0
         self._kinds: Counter[type[Outcome]] = Counter()
         self._open: Counter[int] = Counter()
         self._newest_generation = 0
@@ -133,9 +136,9 @@ class History:
 
     @property
     def mean_seconds(self) -> float:
-        """The mean duration of an evaluation, 0 before the first."""
+        """The mean duration of an evaluation, wherever it was made, 0 before the first."""
         evaluated = self._kinds[Evaluation]
-        return self.evaluated_seconds / evaluated if evaluated else 0.0
+        return (self.evaluated_seconds + self._reused_seconds) / evaluated if evaluated else 0.0
 
     def _of_kind(self, kind: type[T]) -> list[T]:
         return [outcome for _, outcome in sorted(self.outcomes.items()) if isinstance(outcome, kind)]
@@ -145,7 +148,11 @@ class History:
         self._kinds[type(outcome)] += 1
         self._open[outcome.candidate.generation] -= 1
         if isinstance(outcome, Evaluation):
-            self.evaluated_seconds += outcome.seconds
+            if outcome.reused_from is None:
+                self.evaluated_seconds += outcome.seconds
+            else:
+                self.reused += 1
+                self._reused_seconds += outcome.seconds
             self.front = self.front.including(outcome)
         self._settle()
 

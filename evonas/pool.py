@@ -30,6 +30,9 @@ class WorkerPool(ABC):
     capacity: int
     """How many candidates the pool can usefully hold at once; it may change as the pool learns how long they take."""
 
+    start_seconds: float = 0.0
+    """About how long making the pool takes, before the search's clock runs; measured once, for plans."""
+
     @abstractmethod
     def submit(self, candidates: Sequence[Candidate]) -> None:
         """Take candidates to evaluate, at most as many as there is capacity left; returns at once."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -13,16 +14,21 @@ from types import FrameType
 import yaml
 
 from evonas import config, run_folder
+from evonas.cache import Cache
+from evonas.cached_pool import CachedPool
 from evonas.compose import Search, checked, prepare
 from evonas.config import CHANGEABLE, Experiment
 from evonas.controller import Controller, replay
 from evonas.early_exit import EarlyExit, Gate
 from evonas.errors import RunFolderError
+from evonas.forecast import take_along
 from evonas.history import JOURNAL, History
 from evonas.journal import Continued, Event, Journal
 from evonas.pool import WorkerPool
 from evonas.reports.result import write_result
 from evonas.tracking.base import Tracker
+
+_log = logging.getLogger(__name__)
 
 Watch = Callable[[Search, Path], Sequence[Tracker]]
 """Gives the trackers of a search in a run folder, besides the experiment's own."""
@@ -41,7 +47,11 @@ def run(
     path = path or run_folder.new_path(experiment.runs, experiment.name)
     trackers = _trackers(search, path, watch)
     with run_folder.created(path, header.config_hash), closing(Journal.create(path / JOURNAL, header)) as journal:
-        (path / "experiment.yaml").write_text(yaml.safe_dump(search.experiment.plain(), sort_keys=False))
+        try:
+            (path / "experiment.yaml").write_text(yaml.safe_dump(search.experiment.plain(), sort_keys=False))
+        except OSError as error:
+            raise RunFolderError(f"{path} cannot be written: {error.strerror}") from error
+        take_along(search.experiment, path)
         return path, _search(search, path, journal, History(header), [], trackers)
 
 
@@ -128,7 +138,7 @@ def _search(
                 tracker.started(history)
                 tracker.closed(history)
             return history
-        with _terminable(), closing(_pool(search)) as pool, _terminable():  # Ray takes the signal when it starts
+        with _terminable(), closing(_pool(search, path)) as pool, _terminable():  # Ray takes the signal when it starts
             controller = Controller(
                 strategy=strategy,
                 early_exit=early_exit,
@@ -142,7 +152,18 @@ def _search(
             return controller.run()
     finally:
         if history.outcomes:
-            write_result(history, search.space, path)
+            _write_result(history, search, path)
+
+
+def _write_result(history: History, search: Search, path: Path) -> None:
+    """Write what the journal says in other words; that it cannot be written is no reason to fail, nor to hide one."""
+    try:
+        write_result(history, search.space, path)
+    except OSError as error:
+        _log.warning(
+            "the results cannot be written into %s (%s), which holds all that they are made of: mend that, and "
+            "'evonas front %s' writes them", path, error.strerror, path,
+        )  # fmt: skip
 
 
 def _finished(history: History, evaluations: int) -> bool:
@@ -150,11 +171,16 @@ def _finished(history: History, evaluations: int) -> bool:
     return spent and not history.pending and history.closed is not None
 
 
-def _pool(search: Search) -> WorkerPool:
+def _pool(search: Search, path: Path) -> WorkerPool:
+    """Return the pool of the experiment, behind the cache that it names."""
+    cache = None if search.experiment.cache is None else Cache(search.experiment.cache)
     pool: WorkerPool = checked(search.experiment.pool, WorkerPool).build(
         {"recipe": search.recipe, "shared": search.data}
     )
-    return pool
+    if cache is None:
+        return pool
+    needed = {*search.goals.metrics, *(constraint.metric for constraint in search.goals.constraints)}
+    return CachedPool(pool, cache, search.evaluator, search.evaluation_facts(), needed, path.name)
 
 
 def _trackers(search: Search, path: Path, watch: Watch) -> list[Tracker]:

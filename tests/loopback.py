@@ -23,27 +23,30 @@ def free_port() -> int:
         return int(listening.getsockname()[1])
 
 
-class Head:
-    """A head on 127.0.0.1 with its raylet, which can be killed as a machine is that loses its power."""
+class Member:
+    """A node of a cluster with its raylet, which can be killed as a machine is that loses its power."""
 
-    def __init__(self, port: int, cpus: int = 2) -> None:
-        self.address = f"127.0.0.1:{port}"
+    def __init__(self, cpus: int, *options: str) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))
         command = [
-            Path(sys.executable).with_name("ray"), "start", "--head", "--block", "--include-dashboard=false",
-            "--node-ip-address=127.0.0.1", f"--port={port}", f"--num-cpus={cpus}", f"--temp-dir={self._folder}",
-            "--object-store-memory=100000000",
+            Path(sys.executable).with_name("ray"), "start", "--block", "--node-ip-address=127.0.0.1",
+            f"--num-cpus={cpus}", f"--temp-dir={self._folder}", "--object-store-memory=100000000", *options,
         ]  # fmt: skip
         self._process = subprocess.Popen(
             command, env={**environment(), "RAY_AUTH_MODE": "disabled"},
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True, cwd=self._folder,
         )  # fmt: skip
-        _wait_until_it_listens(port, self._process)
+
+    def processes(self) -> list[psutil.Process]:
+        """Return its processes: daemons and workers."""
+        with suppress(psutil.NoSuchProcess):
+            started = psutil.Process(self._process.pid)
+            return [started, *started.children(recursive=True)]
+        return []
 
     def kill(self) -> None:
         """End all its processes with SIGKILL."""
-        started = psutil.Process(self._process.pid)
-        for process in [started, *started.children(recursive=True)]:
+        for process in self.processes():
             with suppress(psutil.NoSuchProcess):
                 process.kill()
         self._process.wait(timeout=30)
@@ -54,6 +57,22 @@ class Head:
         self._process.send_signal(signal.SIGTERM)
         self._process.wait(timeout=30)
         shutil.rmtree(self._folder, ignore_errors=True)
+
+
+class Head(Member):
+    """The head of a cluster on 127.0.0.1."""
+
+    def __init__(self, port: int, cpus: int = 2) -> None:
+        self.address = f"127.0.0.1:{port}"
+        super().__init__(cpus, "--head", "--include-dashboard=false", f"--port={port}")
+        _wait_until_it_listens(port, self._process)
+
+
+class Node(Member):
+    """Another node, which joins a head; returns before it has."""
+
+    def __init__(self, address: str, cpus: int = 1) -> None:
+        super().__init__(cpus, f"--address={address}", f"--dashboard-agent-listen-port={free_port()}")
 
 
 @contextmanager

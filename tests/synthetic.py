@@ -46,6 +46,10 @@ class IntegerSpace(SearchSpace):
         return {"params": params, "macs": params * 64}
 
 
+class OtherIntegerSpace(IntegerSpace):
+    """The same under another name."""
+
+
 class FormulaEvaluator(Evaluator):
     """Error falls with the logarithm of size, plus noise that depends on the seed; some genomes fail on demand."""
 

@@ -1,4 +1,4 @@
-"""A cluster that is gone and comes back while a search runs on it: the search waits, and loses nothing."""
+"""A cluster that is gone and comes back, or grows, while a search runs on it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections import Counter
 from pathlib import Path
 
 from commands import EVONAS, environment, evonas, write_experiment
-from loopback import Head, free_port
+from loopback import Head, Node, free_port, loopback_cluster
 
 
 def outcomes(run: Path) -> list[int]:
@@ -24,16 +24,26 @@ def result(run: Path) -> tuple[str, str]:
     return found["evaluations_hash"], found["front_hash"]
 
 
+def started(experiment: Path, run: str, folder: Path) -> subprocess.Popen[bytes]:
+    with (folder / "output.log").open("w") as log:
+        return subprocess.Popen(
+            [EVONAS, "run", experiment, "--run", run], cwd=folder, stdout=log, stderr=log,
+            env={**environment(), "RAY_AUTH_MODE": "disabled"},
+        )  # fmt: skip
+
+
+def processes(folder: Path) -> list[int]:
+    """Return the process of each evaluation."""
+    measured = folder / "measured.jsonl"
+    return [json.loads(line)["process"] for line in measured.read_text().splitlines()] if measured.exists() else []
+
+
 def test_a_search_outlives_its_cluster(tmp_path: Path) -> None:
     port = free_port()
     pool = {"use": "evonas.workers.ray_pool:RayPool", "workers": 2, "address": f"127.0.0.1:{port}"}
     experiment = write_experiment(tmp_path, evaluator="slow:SlowFormula", evaluations=48, pool=pool)
     head = Head(port)
-    with (tmp_path / "output.log").open("w") as log:
-        driver = subprocess.Popen(
-            [EVONAS, "run", experiment, "--run", "lost"], cwd=tmp_path, stdout=log, stderr=log,
-            env={**environment(), "RAY_AUTH_MODE": "disabled"},
-        )  # fmt: skip
+    driver = started(experiment, "lost", tmp_path)
     try:
         while len(outcomes(tmp_path / "lost")) < 20:
             assert driver.poll() is None, (tmp_path / "output.log").read_text()
@@ -52,3 +62,25 @@ def test_a_search_outlives_its_cluster(tmp_path: Path) -> None:
     write_experiment(tmp_path, evaluator="slow:SlowFormula", evaluations=48)
     assert evonas("run", experiment, "--run", "whole", cwd=tmp_path).returncode == 0
     assert result(tmp_path / "lost") == result(tmp_path / "whole")
+
+
+def test_a_node_that_joins_gets_the_worker_that_did_not_fit(tmp_path: Path) -> None:
+    with loopback_cluster(cpus=1) as address:
+        pool = {"use": "evonas.workers.ray_pool:RayPool", "workers": 2, "address": address}
+        evaluator = {"use": "slow:SlowFormula", "pause": 0.3, "folder": str(tmp_path)}
+        experiment = write_experiment(tmp_path, evaluator=evaluator, evaluations=600, pool=pool)
+        driver = started(experiment, "run", tmp_path)
+        node = None
+        try:
+            while len(set(processes(tmp_path))) < 2:
+                assert driver.poll() is None, (tmp_path / "output.log").read_text()
+                if node is None and len(processes(tmp_path)) >= 3:
+                    assert len(set(processes(tmp_path))) == 1
+                    node = Node(address)
+                time.sleep(0.05)
+        finally:
+            driver.kill()
+            driver.wait()
+            if node is not None:
+                node.kill()
+    assert "1 of 2 workers fit now, and the others start when nodes join" in (tmp_path / "output.log").read_text()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,14 @@ def test_a_history_counts_what_happened_by_id() -> None:
     assert history.pending == [four[4]]
     assert history.turned_away == {"params <= 9": 2}
     assert (history.mean_seconds, history.elapsed, history.closed) == (2.0, 1.0, None)
+
+
+def test_what_a_cache_had_is_not_counted_as_spent() -> None:
+    """Its duration still says how long an evaluation takes, which the receipt of the gates is made of."""
+    three = candidates(0, 3)
+    outcomes = [evaluated(candidate) for candidate in three]
+    history = history_of(Asked(three), *finished(outcomes[0], *(replace(o, reused_from="old/7") for o in outcomes[1:])))
+    assert (history.evaluated_seconds, history.mean_seconds, history.reused) == (2.0, 2.0, 2)
 
 
 def test_an_empty_history_has_nothing() -> None:

@@ -37,6 +37,7 @@ def test_result_repeats_the_history() -> None:
     assert found["reference"] == {"valid_error": 1.0, "params": 1_000_000.0}
     assert found["counts"] == {
         "evaluated": len(searched.evaluations),
+        "reused": 0,
         "failed": len(searched.failures),
         "rejected": len(searched.rejections),
         "turned_away": searched.turned_away.total(),
@@ -114,7 +115,7 @@ def test_table_has_a_row_for_every_evaluation() -> None:
     table = evaluations_table(searched, SPACE)
     assert table.column_names == [
         *("id", "generation", "depth", "width", "kernel", "act", "params", "macs", "valid_error", "throughput"),
-        *("source", "seconds", "seed", "on_front", "budget", "host", "device"),
+        *("source", "seconds", "seed", "on_front", "budget", "host", "device", "reused_from"),
     ]
     rows = table.to_pylist()
     assert [row["id"] for row in rows] == [evaluation.candidate.id for evaluation in searched.evaluations]

@@ -69,6 +69,13 @@ def test_durations_are_lognormal_with_that_median(tmp_path: Path) -> None:
     assert 25 < statistics.pstdev(seconds(outcomes)) < 55
 
 
+def test_durations_grow_with_the_size_of_networks(tmp_path: Path) -> None:
+    _, outcomes = simulated(tmp_path, 30, median_seconds=2.0, seconds_per_mac=0.01)
+    macs = [outcome.metrics["macs"] for outcome in outcomes if isinstance(outcome, Evaluation)]
+    assert seconds(outcomes) == pytest.approx([2.0 + 0.01 * mac for mac in macs])
+    assert len(set(macs)) == 30
+
+
 @pytest.mark.parametrize("suffix", [".parquet", ".csv"])
 def test_durations_come_from_a_column(suffix: str, tmp_path: Path) -> None:
     path = tmp_path / f"measured{suffix}"
@@ -123,7 +130,8 @@ def test_stragglers_are_slow_and_a_second_run_of_them_saves_time(tmp_path: Path)
 @pytest.mark.parametrize(
     ("option", "value"),
     [("workers", 0), ("median_seconds", 0), ("sigma", -1), ("failure_rate", 1.5), ("straggler_slowdown", 0.5),
-     ("retries", -1), ("timeout_seconds", 0), ("straggler_factor", 1), ("backoff_seconds", -1)],
+     ("retries", -1), ("timeout_seconds", 0), ("straggler_factor", 1), ("backoff_seconds", -1),
+     ("seconds_per_mac", -1)],
 )  # fmt: skip
 def test_an_option_out_of_range_is_named(option: str, value: Any, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=f"'{option}' must be .*, and is {value}"):

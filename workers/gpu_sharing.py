@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection
 from evonas.space import Genome
 from evonas.workers.devices import DeviceFacts, MemoryUse
 from evonas.workers.gpu_memory import CONTEXT_BYTES, Device, MemoryModel, Packing
-from evonas.workers.tasks import Task
+from evonas.workers.tasks import Task, TaskQueue
 
 
 class GpuSharing:
@@ -41,10 +41,21 @@ class GpuSharing:
             self._packing.leave(device)
             del self._available[device]
 
-    def place(self, task: Task, devices: Collection[str]) -> str | None:
-        """Reserve memory for a task on one of these devices, which have an idle worker; None: it has to wait."""
-        needed = self._model.predict(self._base_bytes(task.candidate.genome))
-        return self._packing.place(task.candidate.id, needed, alone=task.alone, among=devices)
+    def next_task(self, queue: TaskQueue, devices: Collection[str], now: float) -> tuple[Task, str] | None:
+        """Take the first task off the queue for which one of these devices, which have an idle worker, has room.
+
+        Its memory is reserved there. Returns the task and the device; None if there is nothing to do, or no room.
+        """
+        found: list[str] = []
+
+        def fits(task: Task) -> bool:
+            needed = self._model.predict(self._base_bytes(task.candidate.genome))
+            device = self._packing.place(task.candidate.id, needed, alone=task.alone, among=devices)
+            found.extend([device] if device else [])
+            return device is not None
+
+        task = queue.take_first(fits, now)
+        return (task, found[0]) if task else None
 
     def ended(self, task: Task, device: str, used: MemoryUse | None, *, evaluated: bool) -> None:
         """Free what a task had reserved, and learn from what it used."""

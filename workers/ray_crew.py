@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from evonas.errors import ResourceError
+from evonas.errors import EvonasError, ResourceError
+from evonas.evaluation import FailureKind
 from evonas.pool import EvaluatorRecipe
 from evonas.workers.ray_cluster import Vigil, answers, workers_to_start
 from evonas.workers.ray_session import Connection, connect, living_nodes
-from evonas.workers.worker_actor import EvonasWorker
+from evonas.workers.worker_actor import EvonasWorker, Started, Work
 
 POLL_SECONDS = 1.0
 _log = logging.getLogger(__name__)
@@ -133,7 +134,33 @@ def kill(actor: Any) -> None:
         _log.debug("ray.kill: %s", error)
 
 
-def cause_of_death(error: Exception) -> str:
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """A worker that is no more, and why."""
+
+    kind: FailureKind
+    trouble: str
+
+
+def result_of(reference: Any, *, starting: bool) -> Started | Work | EvonasError | Loss | str:
+    """Return what a call to a worker has come to; a text says why its result cannot travel, and the worker lives."""
+    import ray
+    from ray.exceptions import OutOfMemoryError, RayError, RayTaskError
+
+    try:
+        result: Started | Work | EvonasError = ray.get(reference)
+    except RayTaskError as error:
+        return _cannot_be_set_up(error) if starting else f"the worker cannot return its outcome: {error}"
+    except OutOfMemoryError as error:
+        return Loss(FailureKind.OUT_OF_MEMORY, f"Ray killed the worker for its memory: {_cause_of_death(error)}")
+    except RayError as error:
+        if starting and "creation task" in str(error):
+            return _cannot_be_set_up(error)
+        return Loss(FailureKind.CRASH, f"the worker died: {_cause_of_death(error)}")
+    return result
+
+
+def _cause_of_death(error: Exception) -> str:
     """Return what Ray knows of a death: process, address and exit, without its general advice."""
     text = str(error)
     process, address = re.search(r"pid: (\d+)", text), re.search(r"ip: (\S+)", text)
@@ -143,8 +170,7 @@ def cause_of_death(error: Exception) -> str:
     return where + " ".join(told.split())[:600]
 
 
-def cannot_be_set_up(error: Exception) -> ResourceError:
-    """Return the error for workers that cannot even begin."""
+def _cannot_be_set_up(error: Exception) -> ResourceError:
     tail = "\n".join(line for line in str(error).splitlines()[-4:] if line.strip())
     return ResourceError(
         f"no worker can be set up; evonas, in this version, must be installed wherever workers run:\n{tail}"

@@ -15,7 +15,7 @@ from evonas.evaluation import Candidate, Evaluation, Failure, FailureKind, Outco
 from evonas.pool import EvaluatorRecipe, WorkerPool
 from evonas.workers.gpu_sharing import GpuSharing
 from evonas.workers.ray_cluster import WATCH_SECONDS, HeadSilent, refuses
-from evonas.workers.ray_crew import Crew, Request, cannot_be_set_up, cause_of_death, kill
+from evonas.workers.ray_crew import Crew, Loss, Request, kill, result_of
 from evonas.workers.ray_session import living_nodes
 from evonas.workers.tasks import CallSize, Stragglers, Task, TaskQueue
 from evonas.workers.worker_actor import Started, Work, build_evaluator
@@ -69,6 +69,8 @@ class RayPool(WorkerPool):
 
     Raises ConfigError for options out of range, and ResourceError where no worker fits or no cluster answers.
     """
+
+    start_seconds = 5.0  # a private Ray on two cores
 
     def __init__(
         self,
@@ -188,15 +190,8 @@ class RayPool(WorkerPool):
         if None in idle:  # a device that cannot be asked for its memory: as many at once as there are workers
             tasks = tuple(self._queue.take(1, now))
             return (idle[None], tasks) if tasks else None
-        found: list[str] = []
-
-        def fits(task: Task) -> bool:
-            device = sharing.place(task, [name for name in idle if name is not None])
-            found.extend([device] if device else [])
-            return device is not None
-
-        task = self._queue.take_first(fits, now)
-        return (idle[found[0]], (task,)) if task else None
+        found = sharing.next_task(self._queue, [name for name in idle if name is not None], now)
+        return (idle[found[1]], (found[0],)) if found else None
 
     def _late(self, now: float) -> tuple[Task, ...]:
         """Return the task of a straggler that only one worker evaluates, if nothing else is left to do."""
@@ -216,8 +211,11 @@ class RayPool(WorkerPool):
         """Wait for something to happen, no longer than until `until`, and return the outcomes that came of it."""
         import ray
 
-        references = list(self._flights)
-        ready, _ = ray.wait(references, num_returns=1, timeout=max(0.0, self._wake(until) - time.monotonic()))
+        references, patience = list(self._flights), max(0.0, self._wake(until) - time.monotonic())
+        if not references:
+            time.sleep(patience)  # until a pause is over
+            return []
+        ready, _ = ray.wait(references, num_returns=1, timeout=patience)
         if ready:
             ready, _ = ray.wait(references, num_returns=len(references), timeout=0)
         outcomes: list[Outcome] = []
@@ -263,29 +261,9 @@ class RayPool(WorkerPool):
         self._start_missing()
 
     def _land(self, flight: _Flight, reference: Any) -> list[Outcome]:
-        import ray
-        from ray.exceptions import OutOfMemoryError, RayError, RayTaskError
-
-        try:
-            result: Started | Work | EvonasError = ray.get(reference)
-        except RayTaskError as error:
-            if flight.member is None:
-                self._refusal = cannot_be_set_up(error)
-                return []
-            self._rest(flight)
-            if len(flight.tasks) > 1:
-                self._queue.put_back(flight.tasks)
-                return []
-            said = f"the worker cannot return its outcome: {error}"
-            return [Failure(flight.tasks[0].candidate, said, FailureKind.ERROR)]
-        except OutOfMemoryError as error:
-            trouble = f"Ray killed the worker for its memory: {cause_of_death(error)}"
-            return self._lose(flight, FailureKind.OUT_OF_MEMORY, trouble)
-        except RayError as error:
-            if flight.member is None and "creation task" in str(error):
-                self._refusal = cannot_be_set_up(error)
-                return []
-            return self._lose(flight, FailureKind.CRASH, f"the worker died: {cause_of_death(error)}")
+        result = result_of(reference, starting=flight.member is None)
+        if isinstance(result, Loss):
+            return self._lose(flight, result.kind, result.trouble)
         self._failed_starts = 0
         if isinstance(result, EvonasError):
             self._refusal = result
@@ -293,7 +271,13 @@ class RayPool(WorkerPool):
         if isinstance(result, Started):
             self._welcome(flight.actor, result)
             return []
-        return self._settle(flight, result)
+        if isinstance(result, Work):
+            return self._settle(flight, result)
+        self._rest(flight)
+        if len(flight.tasks) > 1:
+            self._queue.put_back(flight.tasks)
+            return []
+        return [Failure(flight.tasks[0].candidate, result, FailureKind.ERROR)]
 
     def _welcome(self, actor: Any, started: Started) -> None:
         shared = started.gpu if self._sharing is not None else None

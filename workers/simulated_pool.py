@@ -45,6 +45,7 @@ class SimulatedPool(WorkerPool):
         workers: int = 8,
         median_seconds: float = 60.0,
         sigma: float = 0.0,
+        seconds_per_mac: float = 0.0,
         table: Path | None = None,
         column: str | None = None,
         run: Path | None = None,
@@ -67,7 +68,8 @@ class SimulatedPool(WorkerPool):
         self.capacity = workers
         self.busy_seconds = 0.0
         """Seconds that workers have spent on evaluations, of all that there are: `workers` times `clock()`."""
-        self._durations = Durations(simulation_seed, median_seconds, sigma, table, column, run)
+        self._durations = Durations(simulation_seed, median_seconds, sigma, table, column, run, seconds_per_mac)
+        self._by_size = seconds_per_mac > 0
         self._failure_rate, self._straggler_rate = failure_rate, straggler_rate
         self._slowdown, self._restart_seconds = straggler_slowdown, restart_seconds
         self._timeout_seconds = math.inf if timeout_seconds is None else timeout_seconds
@@ -120,7 +122,8 @@ class SimulatedPool(WorkerPool):
         """Decide how this attempt will end, and when."""
         assert task is not None
         attempt = len(task.troubles)
-        seconds = self._durations.seconds(task.candidate, attempt)
+        macs = self._own_evaluator().space.costs(task.candidate.genome)["macs"] if self._by_size else 0.0
+        seconds = self._durations.seconds(task.candidate, attempt, macs)
         trouble = None
         if self._failure_rate or self._straggler_rate:
             fate = generator(self._seed, "fate", task.candidate.id, attempt, self._flown).random(3)
@@ -160,10 +163,9 @@ class SimulatedPool(WorkerPool):
         return outcomes
 
     def _outcome(self, candidate: Candidate, seconds: float) -> Outcome:
+        evaluator = self._own_evaluator()
         with worker_environment(1, "cpu"):
-            if self._evaluator is None:
-                self._evaluator = build_evaluator(self._recipe, self._shared)
-            outcome = evaluate(self._evaluator, candidate)
+            outcome = evaluate(evaluator, candidate)
         self._stragglers.observe(seconds)
         timed = replace(outcome, seconds=seconds) if isinstance(outcome, Evaluation) else outcome
         return made_by(self._here, candidate, timed)
@@ -173,6 +175,12 @@ class SimulatedPool(WorkerPool):
         if not self._stragglers.active:
             return []
         return [number for number, other in self._flights.items() if self._same(other, flight)]
+
+    def _own_evaluator(self) -> Evaluator:
+        if self._evaluator is None:
+            with worker_environment(1, "cpu"):
+                self._evaluator = build_evaluator(self._recipe, self._shared)
+        return self._evaluator
 
     def _same(self, other: _Flight, flight: _Flight) -> bool:
         return other.task is not None and other.task == flight.task

@@ -38,6 +38,7 @@ def result(history: History, space: SearchSpace) -> dict[str, Any]:
             "constraints": header.constraints,
             "counts": {
                 "evaluated": len(history.evaluations),
+                "reused": history.reused,
                 "failed": len(history.failures),
                 "rejected": len(history.rejections),
                 "turned_away": history.turned_away.total(),
@@ -62,6 +63,7 @@ def result(history: History, space: SearchSpace) -> dict[str, Any]:
                     "source": member.source,
                     "budget": member.candidate.budget,
                     "seed": member.seed,
+                    "reused_from": member.reused_from,
                     "generation": member.candidate.generation,
                     "parents": member.candidate.parents,
                     "host": member.worker.host if member.worker else None,
@@ -103,6 +105,7 @@ def evaluations_table(history: History, space: SearchSpace) -> pa.Table:
         "budget": pa.array([e.candidate.budget for e in evaluations], pa.int64()),
         "host": pa.array([e.worker.host if e.worker else None for e in evaluations], pa.string()),
         "device": pa.array([e.worker.device if e.worker else None for e in evaluations], pa.string()),
+        "reused_from": pa.array([e.reused_from for e in evaluations], pa.string()),
     }
     chosen = {gene.name: pa.array([g.get(gene.name) for g in genes], pa.string()) for gene in space.genes}
     measured = {name: pa.array([e.metrics.get(name) for e in evaluations], pa.float64()) for name in metrics}
@@ -132,10 +135,10 @@ def write_result(history: History, space: SearchSpace, run_folder: Path) -> None
         "progress.html": lambda path: write_progress_html(history, space, path),
     }
     for name, write in writers.items():
-        _write_whole(run_folder / name, write)
+        write_whole(run_folder / name, write)
 
 
-def _write_whole(path: Path, write: Callable[[Path], None]) -> None:
+def write_whole(path: Path, write: Callable[[Path], None]) -> None:
     """Let a reader see the old file or the new one, never a part."""
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:

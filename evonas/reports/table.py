@@ -84,6 +84,11 @@ def failures_table(history: History) -> Table:
     return table
 
 
+def reused(history: History) -> str | None:
+    """Return how many of the evaluations a cache had; None if there were none."""
+    return f"{history.reused:,} of {len(history.evaluations):,} reused from the cache" if history.reused else None
+
+
 def readable(value: float) -> str:
     """Return a number for people: whole numbers with separators, others with four significant digits."""
     if float(value).is_integer() and abs(value) < 1e15:

@@ -25,5 +25,12 @@ class Tracker:
         """Return the web address at which a person sees the search, if there is one."""
         return None
 
+    def disk_bytes(self, evaluations: int, front: int, results: int) -> int:
+        """Return about how much a search of that length leaves on this disk, beside its run folder, for plans.
+
+        `front` is the size of its front, and `results` the bytes of the files in its run folder.
+        """
+        return 0
+
     def closed(self, history: History) -> None:
         """The search ended or was interrupted; returns within seconds."""
