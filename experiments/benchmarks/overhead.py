@@ -19,6 +19,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ HERE = Path(__file__).parent
 EVONAS = str(Path(sys.executable).with_name("evonas"))
 WORKERS = 2
 SAMPLE_EVERY = 10_000
-STARTS = 5
+STARTS = 3
 LENGTHS = ((200, 0.1), (20, 1.0), (6, 10.0))
 """Searches whose parallel efficiency is measured: evaluations, and the seconds of each."""
 
@@ -133,13 +134,11 @@ def memory(folder: Path, quick: bool) -> None:
     """Memory of the driver's process over a long search: it keeps every candidate and outcome to the end."""
     connect("local", workers=WORKERS)
     evaluations = 20_000 if quick else 100_000
-    timed(folder, 1_000, "NSGA-II")  # what is imported and kept once
     samples = Samples()
     timed(folder, evaluations, "NSGA-II", watch=lambda search, path: [samples])
-    print(f"{'evaluations':>12}{'MB above the start':>20}{'bytes an evaluation':>21}")
-    for count, size in samples.taken[1:]:
-        above = size - samples.taken[0][1]
-        print(f"{count:12,}{above / 1e6:20.0f}{above / count:21,.0f}")
+    print(f"{'evaluations':>12}{'MB above the start':>20}{'bytes each, last 10,000':>25}")
+    for (_, before), (count, size) in pairwise(samples.taken):
+        print(f"{count:12,}{(size - samples.taken[0][1]) / 1e6:20.0f}{(size - before) / SAMPLE_EVERY:25,.0f}")
 
 
 class Samples(Tracker):
