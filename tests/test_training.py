@@ -20,9 +20,10 @@ from one_thread import one_thread  # noqa: F401
 from tiny_space import TinySpace
 from torch import Tensor, nn
 
-from evonas.dataset import Dataset
+from evonas.dataset import Dataset, Split
 from evonas.errors import ConfigError, ResourceError
 from evonas.evaluation import NotFinite
+from evonas.spaces.cell201 import Cell201
 from evonas.workers.augmentation import cutout, flip, shift
 from evonas.workers.datasets import digits
 from evonas.workers.devices import (
@@ -128,6 +129,24 @@ def test_batches_of_bytes_and_of_floats_are_normalised_alike() -> None:
     assert torch.equal(label, same_label)
     assert floats.mean().item() == pytest.approx(0, abs=1e-5)
     assert floats.std().item() == pytest.approx(1, abs=1e-3)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_how_data_lies_in_memory_changes_nothing(dtype: type) -> None:
+    rng = np.random.default_rng(0)
+    grey = rng.integers(0, 16, (300, 1, 8, 8)).astype(dtype)
+    odd = np.lib.stride_tricks.as_strided(grey, strides=(*grey.strides[:1], 1, *grey.strides[2:]))
+    skewed = np.frombuffer(b"x" + grey.tobytes(), dtype=np.uint8)[1:].view(dtype).reshape(grey.shape)
+    labels = np.arange(300) % 10
+    space = Cell201(stem_channels=4, cells_per_stage=1, stages=2, input_shape=(1, 8, 8), classes=10)
+    network = space.build((3, 3, 2, 3, 4, 3))
+    scores = []
+    for inputs in (grey, odd, skewed):
+        data = replace(DATA, train=Split(inputs, labels), valid=Split(inputs, labels))
+        examples = Examples.of(data, data.valid, CPU)
+        assert examples.inputs.stride() == (64, 64, 8, 1)
+        scores.append(score(network, examples, RECIPE))
+    assert scores[0] == scores[1] == scores[2]
 
 
 def test_batches_do_not_write_into_the_data() -> None:

@@ -46,8 +46,8 @@ class Examples:
         if split.inputs.dtype == np.uint8:
             inputs = _tensor(np.ascontiguousarray(split.inputs))
         else:
-            inputs = _tensor(_normalised(split.inputs, mean.double().numpy(), std.double().numpy()))
-        labels = _tensor(split.labels)
+            inputs = _normalised(split.inputs, mean.double().numpy(), std.double().numpy())
+        labels = _tensor(np.ascontiguousarray(split.labels))
         if device.type == "cuda" and fits(inputs.nbytes, torch.cuda.mem_get_info(device)[1], device_share()):
             inputs, labels = inputs.to(device), labels.to(device)
         return cls(inputs, labels, mean.to(device), std.to(device), device)
@@ -142,14 +142,23 @@ def _pinned(part: Tensor, rows: Tensor | slice) -> Tensor:
 
 
 def _tensor(array: np.ndarray) -> Tensor:
-    """Return a tensor that shares memory with an array, which may be read-only: it is never written to."""
+    """Return a tensor that shares memory with a contiguous array, which may be read-only: it is never written to.
+
+    Its strides are those of its shape. numpy leaves any stride to an axis of length one, such as the channel of a grey
+    image, and torch takes some of them for channels-last, whose convolutions differ in the last bits.
+    """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The given NumPy array is not writable")
-        return torch.from_numpy(array)
+        return torch.from_numpy(array.reshape(-1)).view(array.shape)
 
 
-def _normalised(inputs: np.ndarray, mean: np.ndarray, std: np.ndarray) -> np.ndarray:
-    normalised = np.empty(inputs.shape, dtype=np.float32)
+def _normalised(inputs: np.ndarray, mean: np.ndarray, std: np.ndarray) -> Tensor:
+    """Return normalised inputs, float32, in torch's own memory.
+
+    torch aligns what it allocates, and numpy does not always: how a batch that is a slice lies in memory decides the
+    last bits of what is computed from it.
+    """
+    normalised = torch.empty(inputs.shape, dtype=torch.float32)
     for start in range(0, len(inputs), _CHUNK):
-        normalised[start : start + _CHUNK] = (inputs[start : start + _CHUNK] - mean) / std
+        normalised.numpy()[start : start + _CHUNK] = (inputs[start : start + _CHUNK] - mean) / std
     return normalised
