@@ -101,6 +101,20 @@ class TestLostWorkers:
         assert all(isinstance(outcome, Evaluation) for outcome in others)
         assert len(processes(tmp_path, "kill_itself_once")) == 2
 
+    def test_candidates_that_suddenly_take_long_do_not_wait_for_each_other(self, tmp_path: Path) -> None:
+        pool = RayPool(ActionRecipe(tmp_path), workers=2)
+        run(pool, candidates("compute", range(90)))
+        assert pool.capacity >= 32, "cheap evaluations share calls"
+        pool.submit(candidates("sleep", range(6, 14)))
+        began, firsts = time.monotonic(), list[Outcome]()
+        while len(firsts) < 2:
+            firsts += pool.next_outcomes(timeout=10)
+        assert time.monotonic() - began < 3, "the first two, and not those that were in their calls"
+        seen = firsts + [outcome for _ in range(8 - len(firsts)) for outcome in pool.next_outcomes(timeout=10)]
+        pool.close()
+        assert {outcome.candidate.genome[1] for outcome in seen} == set(range(6, 14))
+        assert [len(processes(tmp_path, "sleep", number)) for number in range(6, 14)] == [1] * 8
+
     def test_a_candidate_that_takes_more_memory_than_allowed_fails_alone(self, tmp_path: Path) -> None:
         pool = RayPool(ActionRecipe(tmp_path), workers=1, retries=1, memory_gb=0.3)
         small, large = outcomes_of(pool, candidates("take_memory", (1, 9)))

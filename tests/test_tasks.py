@@ -65,11 +65,11 @@ class TestTaskQueue:
 
     def test_what_was_lost_together_comes_back_first_singly_and_without_blame(self) -> None:
         queue = queue_of(6)
-        queue.put_back(queue.take(3, now=0))
+        queue.put_back(queue.take(3, now=0), single=True)
         assert [ids(queue.take(4, now=0)) for _ in range(4)] == [[0], [1], [2], [3, 4, 5]]
         queue.put_back([Task(candidate) for candidate in candidates(7, 1)])
         queue.add(candidates(8, 1))
-        assert ids(queue.take(2, now=0)) == [7, 8], "one that was lost by itself may share again"
+        assert ids(queue.take(2, now=0)) == [7, 8], "what was not begun may share again"
 
     def test_the_first_that_fits_is_taken_and_the_others_keep_their_order(self) -> None:
         queue = queue_of(4, backoff_seconds=0)

@@ -174,7 +174,7 @@ class RayPool(WorkerPool):
         while self._idle and (work := self._next_work(now)):
             member, tasks = work
             self._idle.remove(member)
-            reference = member.actor.evaluate.remote([task.candidate for task in tasks])
+            reference = member.actor.evaluate.remote([task.candidate for task in tasks], 2 * CallSize.SECONDS)
             self._flights[reference] = _Flight(member.actor, member, tasks, now, now + self._timeout_seconds)
 
     def _next_work(self, now: float) -> tuple[_Member, tuple[Task, ...]] | None:
@@ -275,7 +275,7 @@ class RayPool(WorkerPool):
             return self._settle(flight, result)
         self._rest(flight)
         if len(flight.tasks) > 1:
-            self._queue.put_back(flight.tasks)
+            self._queue.put_back(flight.tasks, single=True)
             return []
         return [Failure(flight.tasks[0].candidate, result, FailureKind.ERROR)]
 
@@ -300,8 +300,10 @@ class RayPool(WorkerPool):
         self._rest(flight, work)
         if self._sharing is None:
             self._calls.observe(len(work.outcomes), work.seconds)
+        done, undone = flight.tasks[: len(work.outcomes)], flight.tasks[len(work.outcomes) :]
+        self._queue.put_back(undone)
         settled: list[Outcome] = []
-        for task, outcome in zip(flight.tasks, work.outcomes, strict=True):
+        for task, outcome in zip(done, work.outcomes, strict=True):
             self._end_twins(task)
             if isinstance(outcome, Failure) and outcome.kind is FailureKind.OUT_OF_MEMORY:
                 settled += self._try_with_more_memory(task, outcome)
@@ -349,7 +351,7 @@ class RayPool(WorkerPool):
             return []
         self._start_missing()
         if len(flight.tasks) != 1:
-            self._queue.put_back(flight.tasks)
+            self._queue.put_back(flight.tasks, single=True)
             return []
         if self._flights_of(flight.tasks[0]):
             return []  # its second flight goes on

@@ -76,10 +76,9 @@ class TaskQueue:
         """Return when a pause ends, infinity if none does."""
         return self._pausing[0][0] if self._pausing else math.inf
 
-    def put_back(self, tasks: Sequence[Task], *, alone: bool = False) -> None:
-        """Take tasks again, first and without blame; of several that were lost together each gets its own call."""
-        single = alone or len(tasks) > 1
-        again = [replace(task, single=single or task.single, alone=alone or task.alone) for task in tasks]
+    def put_back(self, tasks: Sequence[Task], *, single: bool = False, alone: bool = False) -> None:
+        """Take tasks again, first and without blame; `single`: each gets its own call, `alone`: also its own device."""
+        again = [replace(t, single=single or alone or t.single, alone=alone or t.alone) for t in tasks]
         self._tasks.extendleft(reversed(again))
 
     def retry(self, task: Task, kind: FailureKind, trouble: str, now: float) -> Failure | None:
@@ -104,8 +103,9 @@ class TaskQueue:
 class CallSize:
     """How many candidates a call to a worker carries: one, or more where evaluations cost less than the call.
 
-    It grows, at most doubling, until a call takes `SECONDS`. What is left of a queue is shared out among the workers,
-    but not in calls that take less than `LEAST_SECONDS`, which is what a call itself costs.
+    It grows, at most doubling, until a call takes `SECONDS`; a worker begins nothing more when twice that has passed,
+    so that evaluations which suddenly take long do not wait for each other. What is left of a queue is shared out among
+    the workers, but not in calls that take less than `LEAST_SECONDS`, which is what a call itself costs.
     """
 
     SECONDS, LEAST_SECONDS = 0.05, 0.001

@@ -36,7 +36,7 @@ class Started:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What a call has brought: outcomes, the seconds that all took, and the GPU memory that they used, if any."""
+    """What a call has brought: outcomes of its first candidates, the seconds that they took, and GPU memory, if any."""
 
     outcomes: Sequence[Outcome]
     seconds: float
@@ -73,13 +73,16 @@ class EvonasWorker:
             limit_memory(self._memory_bytes)
         return started
 
-    def evaluate(self, candidates: Sequence[Candidate]) -> Work | EvonasError:
-        """Evaluate candidates, one after the other."""
+    def evaluate(self, candidates: Sequence[Candidate], seconds: float) -> Work | EvonasError:
+        """Evaluate candidates, one after the other, and begin none when `seconds` have passed."""
         assert self._evaluator is not None, "start comes first"
-        began = time.perf_counter()
+        began, outcomes = time.perf_counter(), list[Outcome]()
         with worker_environment(self._threads, self._device, self._device_share), self._meter() as meter:
             try:
-                outcomes = [evaluate(self._evaluator, candidate) for candidate in candidates]
+                for candidate in candidates:
+                    outcomes.append(evaluate(self._evaluator, candidate))
+                    if time.perf_counter() - began > seconds:
+                        break
             except EvonasError as error:
                 return _portable(error)
         return Work(outcomes, time.perf_counter() - began, meter.use)

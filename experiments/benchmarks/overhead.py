@@ -28,9 +28,12 @@ from first_dispatch import DISPATCHED
 from rivals import rivals
 from timed_search import MLFLOW, STRATEGIES, Timed, timed
 
-from evonas.controller import Controller
+from evonas import config, journal
+from evonas.compose import prepare
+from evonas.controller import Controller, replay
+from evonas.early_exit import EarlyExit
 from evonas.evaluation import Outcome
-from evonas.history import History
+from evonas.history import JOURNAL, History
 from evonas.journal import Journal
 from evonas.strategies.pymoo_nsga2 import NSGA2
 from evonas.tracking.base import Tracker
@@ -135,10 +138,17 @@ def memory(folder: Path, quick: bool) -> None:
     connect("local", workers=WORKERS)
     evaluations = 20_000 if quick else 100_000
     samples = Samples()
-    timed(folder, evaluations, "NSGA-II", watch=lambda search, path: [samples])
+    searched = timed(folder, evaluations, "NSGA-II", watch=lambda search, path: [samples])
     print(f"{'evaluations':>12}{'MB above the start':>20}{'bytes each, last 10,000':>25}")
     for (_, before), (count, size) in pairwise(samples.taken):
         print(f"{count:12,}{(size - samples.taken[0][1]) / 1e6:20.0f}{(size - before) / SAMPLE_EVERY:25,.0f}")
+    began, size = time.perf_counter(), (searched.path / JOURNAL).stat().st_size
+    events = list(journal.read(searched.path / JOURNAL))
+    again = prepare(config.parse(History.replay(events).config))
+    replay(again.strategy(EarlyExit(again.space, again.gates)), events)
+    print(
+        f"a journal of {size / evaluations:,.0f} bytes an evaluation, replayed in {time.perf_counter() - began:.1f} s"
+    )
 
 
 class Samples(Tracker):
