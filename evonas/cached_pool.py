@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
+from dataclasses import replace
 from typing import Any
 
 from evonas.cache import Cache
@@ -46,7 +47,10 @@ class CachedPool(WorkerPool):
         for candidate in candidates:
             entry = self._cache.look_up(self._decides(candidate))
             if entry is not None and self._needed <= entry.metrics.keys():
-                self._found.append(entry.evaluation(candidate))
+                found = entry.evaluation(candidate)
+                if entry.made_for == f"{self._run}/{candidate.id}":  # this run's own, killed before it was journaled
+                    found = replace(found, reused_from=None)
+                self._found.append(found)
             else:
                 unknown.append(candidate)
         self._inner.submit(unknown)

@@ -148,6 +148,13 @@ class Evaluator(ABC):
         """Return the seed of an evaluation: it depends on the run's seed and the network only."""
         return derive_seed(self.seed, "evaluation", list(self.space.canonical(genome)))
 
+    def prepare(self) -> None:
+        """Load what every measurement needs (frameworks, data on the device): a worker does it once, before the first.
+
+        It counts in no candidate's time, time limit or memory.
+        """
+        return
+
     def memory_bytes(self, genome: Genome) -> int | None:
         """Return the GPU memory that measuring a genome takes by arithmetic; None if unknown: it first runs alone.
 

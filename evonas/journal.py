@@ -114,7 +114,10 @@ class Journal:
             raise JournalError(f"{path} is empty: no search was started here; remove the folder and run again")
         with path.open("r+b") as file:
             file.truncate(whole)
-        return cls(path, [event.worker for event in events if isinstance(event, Joined)]), events
+        journal = cls(path, [event.worker for event in events if isinstance(event, Joined)])
+        journal._synced = False  # what was read is acted on, and may have been written by one who was killed before
+        journal.sync()
+        return journal, events
 
     def append(self, events: Sequence[Event]) -> None:
         """Write events and return when they are on the disk; raise JournalError if it is full or gone."""
@@ -215,6 +218,7 @@ class _Decoder:
         self._number = 0
         self._candidates: dict[int, Candidate] = {}
         self._workers: dict[int, Worker] = {}
+        self._ended: set[int] = set()
 
     def decode(self, line: bytes) -> Event:
         self._number += 1
@@ -243,6 +247,8 @@ class _Decoder:
                 return Header(**record)
             case "asked":
                 asked = [Candidate(i, tuple(g), n, tuple(p), b) for i, g, n, p, b in record["candidates"]]
+                if known := [candidate.id for candidate in asked if candidate.id in self._candidates]:
+                    raise ValueError(f"candidate {known[0]} is asked for a second time")
                 self._candidates.update((candidate.id, candidate) for candidate in asked)
                 return Asked(asked, record["turned_away"])
             case "finished":
@@ -260,6 +266,9 @@ class _Decoder:
 
     def _outcome(self, record: dict[str, Any]) -> Outcome:
         candidate = self._candidates[record["id"]]
+        if candidate.id in self._ended:
+            raise ValueError(f"candidate {candidate.id} has an outcome already")
+        self._ended.add(candidate.id)
         if "metrics" in record:
             metrics = {sys.intern(name): value for name, value in record["metrics"].items()}
             worker = self._workers[record["worker"]] if "worker" in record else None

@@ -20,7 +20,7 @@ from evonas.compose import Search, checked, prepare
 from evonas.config import CHANGEABLE, Experiment
 from evonas.controller import Controller, replay
 from evonas.early_exit import EarlyExit, Gate
-from evonas.errors import RunFolderError
+from evonas.errors import ConfigError, RunFolderError
 from evonas.forecast import take_along
 from evonas.history import JOURNAL, History
 from evonas.journal import Continued, Event, Journal
@@ -179,6 +179,11 @@ def _pool(search: Search, path: Path) -> WorkerPool:
     )
     if cache is None:
         return pool
+    if type(pool).clock is not WorkerPool.clock:
+        raise ConfigError(
+            f"'cache' keeps evaluations with the time that they took, and {search.experiment.pool.use} only pretends "
+            f"to take time: say cache=null"
+        )
     needed = {*search.goals.metrics, *(constraint.metric for constraint in search.goals.constraints)}
     return CachedPool(pool, cache, search.evaluator, search.evaluation_facts(), needed, path.name)
 

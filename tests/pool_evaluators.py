@@ -196,6 +196,23 @@ class DyingRecipe:
 
 
 @dataclass(frozen=True)
+class SlowToPrepareRecipe:
+    """Evaluators that take longer to get ready than to measure."""
+
+    folder: Path
+
+    def build(self, shared: object = None) -> Evaluator:
+        return SlowToPrepare(self.folder)
+
+
+class SlowToPrepare(ActionEvaluator):
+    """Needs three seconds before the first measurement."""
+
+    def prepare(self) -> None:
+        time.sleep(3)
+
+
+@dataclass(frozen=True)
 class SharedRecipe:
     """Evaluators that try to write into what they share."""
 

@@ -111,7 +111,8 @@ def sharing(folder: Path) -> dict[str, Any]:
         "outcomes": sorted({type(outcome).__name__ for outcome in outcomes}),
         "count": len(outcomes),
         "devices": sorted({hold["device"] for hold in held}),
-        "most_at_once": max(map(len, beside)),
+        "most_at_once": max(sum(h["began"] <= b["began"] < h["ended"] for h in group)
+                            for b, group in zip(held, beside, strict=True)),
         "most_gib": max(sum(h["gib"] for h in group if h["began"] <= b["began"] < h["ended"])
                         for b, group in zip(held, beside, strict=True) if b["gib"] < 30),
         "beside_the_largest": [len(group) for b, group in zip(held, beside, strict=True) if b["gib"] == 30],

@@ -65,8 +65,8 @@ def test_a_budget_is_reused_by_itself_only(budget: int | None, tmp_path: Path) -
     [asked] = candidates("compute")
     for other in {None, 1, 2} - {budget}:
         run(cached(tmp_path), [replace(asked, budget=other)])
-    for reused in (None, f"second/{asked.id}"):
-        [outcome] = run(cached(tmp_path, "second"), [replace(asked, budget=budget)])
+    for name, reused in (("second", None), ("third", f"second/{asked.id}")):
+        [outcome] = run(cached(tmp_path, name), [replace(asked, budget=budget)])
         assert isinstance(outcome, Evaluation)
         assert outcome.reused_from == reused
 
@@ -94,7 +94,16 @@ def test_an_entry_without_a_metric_that_the_goals_need_is_replaced(tmp_path: Pat
     assert isinstance(outcome, Evaluation)
     poorer = replace(outcome, metrics={"params": outcome.metrics["params"]})
     Cache(tmp_path / "cache").keep(pool._decides(asked), poorer, "old/1")
-    for reused in (None, f"second/{asked.id}"):
-        [outcome] = run(cached(tmp_path, "second", needed={"value", "params"}), [asked])
+    for name, reused in (("second", None), ("third", f"second/{asked.id}")):
+        [outcome] = run(cached(tmp_path, name, needed={"value", "params"}), [asked])
         assert isinstance(outcome, Evaluation)
         assert outcome.reused_from == reused
+
+
+def test_what_a_run_kept_before_it_was_killed_is_its_own_and_not_reused(tmp_path: Path) -> None:
+    [before] = run(cached(tmp_path), candidates("compute"))
+    [after] = run(cached(tmp_path), candidates("compute"))
+    assert isinstance(after, Evaluation)
+    assert after == before
+    assert after.reused_from is None
+    assert len(processes(tmp_path, "compute")) == 1

@@ -115,13 +115,15 @@ def test_a_torn_header_is_no_search(path: Path) -> None:
     [b"", b"{", b"\xff\xfe", b"5", b"null", b"[]", b'"event"', b"{}", b'{"event":"begun"}', b'{"event":["closed"]}',
      b'{"event":"closed"}', b'{"event":"asked","candidates":[[1,2]],"turned_away":{}}',
      b'{"event":"finished","elapsed":1,"id":99,"metrics":{}}', b'{"event":"asked","candidates":3,"turned_away":{}}',
-     b'{"event":"finished","elapsed":1,"id":1,"failure":"fate","reason":""}', b"\0" * 40],
+     b'{"event":"finished","elapsed":1,"id":1,"failure":"fate","reason":""}', b"\0" * 40,
+     encode(EVENTS[1])[:-1],
+     encode(Finished(OUTCOMES[0], 1.0)) + encode(Finished(OUTCOMES[0], 2.0))[:-1]],
 )  # fmt: skip
 @pytest.mark.parametrize("end", [b"", b'{"event":"closed","reason":"budget","elapsed":1}\n'])
 def test_damage_is_named_by_its_line(damage: bytes, end: bytes, path: Path) -> None:
     path.write_bytes(encode(HEADER) + encode(EVENTS[1]) + damage + b"\n" + end)
     for attempt in (lambda: list(read(path)), lambda: Journal.reopen(path)):
-        with pytest.raises(JournalError, match=r"journal\.jsonl, line 3 is damaged .*: restore .* or cut it"):
+        with pytest.raises(JournalError, match=r"journal\.jsonl, line [34] is damaged .*: restore .* or cut it"):
             attempt()
 
 
@@ -244,3 +246,13 @@ def test_what_is_written_outlives_the_process_and_one_sync_covers_it_all(
     journal.write([Closed("budget", 2e4)])
     journal.close()
     assert len(synced) == 2, "closing syncs what is left"
+
+
+def test_what_another_left_unsynced_is_durable_before_it_is_acted_on(
+    written: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fsync", synced.append)
+    journal, _ = Journal.reopen(written)
+    journal.close()
+    assert len(synced) == 1

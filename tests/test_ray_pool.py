@@ -21,7 +21,7 @@ import numpy as np
 import psutil
 import pytest
 from pool_contract import AsynchronousPoolContract, run, timeless
-from pool_evaluators import ActionRecipe, DyingRecipe, SharedRecipe, candidates, processes
+from pool_evaluators import ActionRecipe, DyingRecipe, SharedRecipe, SlowToPrepareRecipe, candidates, processes
 from ray_fixture import ray_cluster as ray_cluster  # a fixture
 
 from evonas.errors import ConfigError, ResourceError
@@ -148,6 +148,32 @@ class TestLostWorkers:
         assert len(run(pool, candidates("sleep", (6, 7)))) == 2, "both workers are at work again"
         pool.close()
 
+    def test_a_straggler_that_always_hangs_fails_in_the_end(self, tmp_path: Path) -> None:
+        pool = RayPool(
+            ActionRecipe(tmp_path), workers=3, straggler_factor=2, timeout_seconds=3, retries=1, backoff_seconds=0
+        )
+        run(pool, candidates("sleep", range(1, 6)))
+        pool.submit(candidates("hang"))
+        [outcome] = pool.next_outcomes(timeout=60)
+        pool.close()
+        assert isinstance(outcome, Failure)
+        assert outcome.kind is FailureKind.TIMEOUT
+        assert len(processes(tmp_path, "hang")) in (2, 3)
+
+    def test_a_candidate_is_not_blamed_for_workers_that_died_while_they_had_nothing_to_do(self, tmp_path: Path) -> None:
+        pool = RayPool(ActionRecipe(tmp_path), workers=2, retries=0)
+        run(pool, candidates("sleep", (1, 2)))
+        time.sleep(1.2)
+        for number in (1, 2):
+            os.kill(processes(tmp_path, "sleep", number)[0], signal.SIGKILL)
+        outcomes = outcomes_of(pool, candidates("sleep", (3, 4)))
+        assert [type(outcome) for outcome in outcomes] == [Evaluation, Evaluation]
+
+    def test_what_a_worker_loads_counts_in_no_candidates_time_limit(self, tmp_path: Path) -> None:
+        pool = RayPool(SlowToPrepareRecipe(tmp_path), workers=1, retries=0, timeout_seconds=1.5)
+        [outcome] = outcomes_of(pool, candidates("compute"))
+        assert isinstance(outcome, Evaluation)
+
     def test_a_worker_killed_from_outside_costs_one_retry(self, tmp_path: Path) -> None:
         pool = RayPool(ActionRecipe(tmp_path), workers=2)
         pool.submit(candidates("wait_for_release", range(2)))
@@ -245,6 +271,16 @@ class TestRequests:
     def test_a_gpu_that_is_not_there_is_refused_and_not_awaited(self, tmp_path: Path) -> None:
         with pytest.raises(ResourceError, match=r"'gpus: 1' do not fit, 0 would; nodes: 1 of 4 CPUs and 0 GPUs"):
             RayPool(ActionRecipe(tmp_path), workers=1, gpus=1)
+
+    @with_ray
+    def test_more_memory_than_a_node_has_is_refused_and_not_awaited(self, tmp_path: Path) -> None:
+        with pytest.raises(ResourceError, match=r"memory_gb: 100000.0 do not fit, 0 would; nodes: .*, memory_gb: \d+"):
+            RayPool(ActionRecipe(tmp_path), workers=1, memory_gb=100_000)
+
+    @with_ray
+    def test_a_custom_resource_that_no_node_has_is_refused_and_not_awaited(self, tmp_path: Path) -> None:
+        with pytest.raises(ResourceError, match=r"fpga: 1 do not fit, 0 would"):
+            RayPool(ActionRecipe(tmp_path), workers=1, resources={"fpga": 1})
 
     @with_ray
     def test_more_cpus_than_a_node_has_are_refused_and_not_awaited(self, tmp_path: Path) -> None:

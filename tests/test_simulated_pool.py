@@ -136,3 +136,17 @@ def test_stragglers_are_slow_and_a_second_run_of_them_saves_time(tmp_path: Path)
 def test_an_option_out_of_range_is_named(option: str, value: Any, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=f"'{option}' must be .*, and is {value}"):
         SimulatedPool(ActionRecipe(tmp_path), **{option: value})
+
+
+def test_stragglers_that_always_fail_come_to_an_end(tmp_path: Path) -> None:
+    options = {"workers": 8, "median_seconds": 5.0, "straggler_rate": 0.3, "timeout_seconds": 20.0}
+    _, outcomes = simulated(tmp_path, 60, straggler_factor=1.5, retries=1, **options)
+    assert len(outcomes) == 60
+
+
+def test_what_happens_to_a_candidate_depends_on_no_other(tmp_path: Path) -> None:
+    options: dict[str, Any] = {"failure_rate": 0.4, "retries": 1, "median_seconds": 5.0, "sigma": 1.0}
+    _, one = simulated(tmp_path, 60, workers=1, **options)
+    _, many = simulated(tmp_path, 60, workers=8, **options)
+    assert {type(outcome) for outcome in one} == {Evaluation, Failure}
+    assert [timeless(outcome) for outcome in one] == [timeless(outcome) for outcome in many]

@@ -9,8 +9,8 @@ import secrets
 import socket
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from evonas.errors import ConfigError, ResourceError
@@ -28,14 +28,14 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """What a living node has, used or not; `custom` are resources by the names that the cluster gave them."""
+    """What a living node has, used or not; `custom` are other resources by name, bytes of `memory` among them."""
 
     cpus: float
     gpus: float
     custom: tuple[tuple[str, float], ...] = ()
 
     def fits(self, cpus: float, gpus: float, custom: Mapping[str, float] | None = None) -> int:
-        """Return how many workers of so many CPUs, GPUs and custom resources the node can hold."""
+        """Return how many workers of so many CPUs, GPUs and other resources the node can hold."""
         has = dict(self.custom)
         shares = [has.get(name, 0.0) / amount for name, amount in (custom or {}).items()]
         shares += [self.gpus / gpus] if gpus else []
@@ -57,25 +57,31 @@ def workers_to_start(
     """
     fit = sum(node.fits(cpus, gpus, custom) for node in nodes)
     if fit == 0 or (wanted is not None and fit < wanted and not grows):
-        also = "".join(f", '{name}: {amount:g}'" for name, amount in (custom or {}).items())
+        also = "".join(f", {_amount(name, amount)}" for name, amount in (custom or {}).items())
         raise ResourceError(
             f"{wanted or 1} worker(s) of 'cpus: {cpus:g}' and 'gpus: {gpus:g}'{also} do not fit, {fit} would; nodes: "
-            f"{describe(nodes)}; ask for less with 'workers', 'cpus', 'gpus' or 'resources', or set another 'address'"
+            f"{describe(nodes, custom or {})}; ask for less with 'workers', 'cpus', 'gpus', 'memory_gb' or "
+            f"'resources', or set another 'address'"
         )
     if wanted is not None and fit < wanted:
         _log.warning("%d of %d workers fit now, and the others start when nodes join: %s", fit, wanted, describe(nodes))
     return wanted or fit
 
 
-def describe(nodes: Sequence[Node]) -> str:
-    """Return the nodes in words, the largest first."""
-    counts = sorted(Counter(nodes).items(), key=lambda item: (item[0].gpus, item[0].cpus), reverse=True)
+def describe(nodes: Sequence[Node], others: Collection[str] = ()) -> str:
+    """Return the nodes in words, the largest first, with those of their other resources that matter."""
+    told = [replace(node, custom=tuple(item for item in node.custom if item[0] in others)) for node in nodes]
+    counts = sorted(Counter(told).items(), key=lambda item: (item[0].gpus, item[0].cpus), reverse=True)
     texts = [
         f"{count} of {node.cpus:g} CPUs and {node.gpus:g} GPUs"
-        + "".join(f", {name}: {amount:g}" for name, amount in node.custom)
+        + "".join(f", {_amount(name, amount)}" for name, amount in node.custom)
         for node, count in counts
     ]
     return ", ".join(texts) or "none"
+
+
+def _amount(name: str, amount: float) -> str:
+    return f"memory_gb: {amount / 1e9:.1f}" if name == "memory" else f"{name}: {amount:g}"
 
 
 class HeadSilent(ResourceError):

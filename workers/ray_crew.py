@@ -32,6 +32,11 @@ class Request:
     resources: Mapping[str, float]
 
     @property
+    def others(self) -> dict[str, float]:
+        """What is asked for besides CPUs and GPUs, as Ray names it."""
+        return {**self.resources, **({"memory": float(self.memory_bytes)} if self.memory_bytes else {})}
+
+    @property
     def threads(self) -> int:
         """The threads that a worker computes with."""
         return max(1, int(self.cpus))
@@ -55,7 +60,7 @@ class Crew:
             import ray
 
             self.size = workers_to_start(
-                living_nodes(), workers, request.cpus, request.gpus, request.resources,
+                living_nodes(), workers, request.cpus, request.gpus, request.others,
                 grows=not self._connection.private,
             )  # fmt: skip
             self._recipe: bytes = ray.cloudpickle.dumps(recipe)

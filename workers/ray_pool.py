@@ -7,7 +7,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from evonas.errors import EvonasError, ResourceError, require
@@ -20,6 +20,8 @@ from evonas.workers.ray_session import living_nodes
 from evonas.workers.tasks import CallSize, Stragglers, Task, TaskQueue
 from evonas.workers.worker_actor import Started, Work, build_evaluator
 
+FRESH_SECONDS = 1.0
+"""A worker that was heard of so recently is taken for alive."""
 _log = logging.getLogger(__name__)
 
 
@@ -30,11 +32,13 @@ class _Member:
     actor: Any
     worker: Worker
     gpu: str | None = None
+    seen: float = 0.0
+    """When it was last heard of."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Flight:
-    """What an actor is doing: evaluating tasks as a member since `began`, or starting (no tasks, no member)."""
+    """What an actor is doing since `began`: evaluating tasks, greeting (no tasks), or starting (no member either)."""
 
     actor: Any
     member: _Member | None = None
@@ -98,6 +102,10 @@ class RayPool(WorkerPool):
         require("resources", resources, all(amount > 0 for amount in (resources or {}).values()), "amounts above 0")
         require("timeout_seconds", timeout_seconds, timeout_seconds is None or timeout_seconds > 0, "above 0, or null")
         require("patience_seconds", patience_seconds, patience_seconds >= 0, "0 or more")
+        require(
+            "straggler_factor", straggler_factor, straggler_factor is None or not 0 < gpus < 1,
+            "null where workers share a GPU: a second run takes memory from the others",
+        )  # fmt: skip
         self._timeout_seconds = math.inf if timeout_seconds is None else timeout_seconds
         self._patience_seconds = patience_seconds
         self._queue = TaskQueue(retries, backoff_seconds)
@@ -171,11 +179,19 @@ class RayPool(WorkerPool):
     def _hand_out(self) -> None:
         """Give every idle worker something to do, and late candidates to those for whom nothing is left."""
         now = time.monotonic()
+        if self._queue:
+            self._greet(now)
         while self._idle and (work := self._next_work(now)):
             member, tasks = work
             self._idle.remove(member)
             reference = member.actor.evaluate.remote([task.candidate for task in tasks], 2 * CallSize.SECONDS)
             self._flights[reference] = _Flight(member.actor, member, tasks, now, now + self._timeout_seconds)
+
+    def _greet(self, now: float) -> None:
+        """Ask those who were idle for long whether they are alive: no candidate shall be blamed for a death before."""
+        for member in [member for member in self._idle if now - member.seen > FRESH_SECONDS]:
+            self._idle.remove(member)
+            self._flights[member.actor.greet.remote()] = _Flight(member.actor, member, began=now)
 
     def _next_work(self, now: float) -> tuple[_Member, tuple[Task, ...]] | None:
         """Return an idle worker and what it should do; None if there is nothing, or no room for it."""
@@ -199,7 +215,8 @@ class RayPool(WorkerPool):
             return ()
         late = now - self._stragglers.late_after()
         for flight in self._flights.values():
-            if len(flight.tasks) == 1 and flight.began <= late and len(self._flights_of(flight.tasks[0])) == 1:
+            fresh = len(flight.tasks) == 1 and not flight.tasks[0].troubles
+            if fresh and flight.began <= late and len(self._flights_of(flight.tasks[0])) == 1:
                 _log.info("candidate %d is late, and evaluated a second time", flight.tasks[0].candidate.id)
                 return flight.tasks
         return ()
@@ -257,7 +274,7 @@ class RayPool(WorkerPool):
             self._sharing.clear()
         self._queue.put_back(list({task.candidate.id: task for task in lost}.values()))
         self._crew.rejoin(self._patience_seconds)
-        self._gone = False
+        self._gone, self._failed_starts = False, 0
         self._start_missing()
 
     def _land(self, flight: _Flight, reference: Any) -> list[Outcome]:
@@ -274,22 +291,25 @@ class RayPool(WorkerPool):
         if isinstance(result, Work):
             return self._settle(flight, result)
         self._rest(flight)
+        if not flight.tasks:
+            return []
         if len(flight.tasks) > 1:
             self._queue.put_back(flight.tasks, single=True)
             return []
+        self._end_twins(flight.tasks[0])
         return [Failure(flight.tasks[0].candidate, result, FailureKind.ERROR)]
 
     def _welcome(self, actor: Any, started: Started) -> None:
         shared = started.gpu if self._sharing is not None else None
         if self._sharing is not None and shared is not None:
             self._sharing.joined(shared)
-        self._idle.append(_Member(actor, started.worker, shared.uuid if shared else None))
+        self._idle.append(_Member(actor, started.worker, shared.uuid if shared else None, time.monotonic()))
 
     def _rest(self, flight: _Flight, work: Work | None = None) -> None:
         """Let the worker of a flight that has come back be idle, and free what its task had reserved."""
         assert flight.member is not None
-        self._idle.append(flight.member)
-        if self._sharing is not None and flight.member.gpu is not None:
+        self._idle.append(replace(flight.member, seen=time.monotonic()))
+        if self._sharing is not None and flight.member.gpu is not None and flight.tasks:
             evaluated = work is not None and isinstance(work.outcomes[0], Evaluation)
             used = work.memory if work else None
             self._sharing.ended(flight.tasks[0], flight.member.gpu, used, evaluated=evaluated)
@@ -331,13 +351,18 @@ class RayPool(WorkerPool):
         """Kill the worker of a flight."""
         kill(flight.actor)
         if self._sharing is not None and flight.member is not None and flight.member.gpu is not None:
-            self._sharing.lost(flight.tasks[0])
+            for task in flight.tasks:
+                self._sharing.lost(task)
             self._sharing.left(flight.member.gpu)
 
     def _lose(self, flight: _Flight, kind: FailureKind, trouble: str) -> list[Outcome]:
         """Replace the worker of a flight, and queue its tasks again or, with its retries spent, return the Failure."""
         self._dismiss(flight)
-        if not flight.tasks:
+        self._gone = self._gone or (self._crew.can_rejoin and refuses(self._crew.vigil.head))
+        if self._gone:
+            self._queue.put_back([task for task in flight.tasks if not self._flights_of(task)])  # nobody's fault
+            return []
+        if flight.member is None:
             self._failed_starts += 1
             if self._failed_starts > self._crew.size + 2:
                 self._refusal = ResourceError(
@@ -345,16 +370,14 @@ class RayPool(WorkerPool):
                     f"what kills them (memory, limits, native libraries), or try fewer 'workers'"
                 )
                 return []
-        if self._crew.can_rejoin and refuses(self._crew.vigil.head):
-            self._queue.put_back(flight.tasks)  # nobody's fault: the cluster is gone
-            self._gone = True
-            return []
         self._start_missing()
         if len(flight.tasks) != 1:
             self._queue.put_back(flight.tasks, single=True)
             return []
-        if self._flights_of(flight.tasks[0]):
-            return []  # its second flight goes on
         _log.warning("candidate %d: %s", flight.tasks[0].candidate.id, trouble)
+        if twins := self._flights_of(flight.tasks[0]):
+            for reference in twins:  # its second flight goes on, and knows of the first
+                self._flights[reference] = replace(self._flights[reference], tasks=(flight.tasks[0].after(trouble),))
+            return []
         failure = self._queue.retry(flight.tasks[0], kind, trouble, time.monotonic())
         return [failure] if failure else []

@@ -70,7 +70,7 @@ def living_nodes() -> list[Node]:
 
 def _of_ray(resource: str) -> bool:
     """Whether every node has the resource, or Ray itself gives it its name."""
-    return resource in ("CPU", "GPU", "memory", "object_store_memory") or resource.startswith("node:")
+    return resource in ("CPU", "GPU", "object_store_memory") or resource.startswith("node:")
 
 
 def _first_import_of_ray(private: bool) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -80,6 +81,7 @@ class SimulatedPool(WorkerPool):
         self._flights: dict[int, _Flight] = {}
         self._ends: list[tuple[float, int]] = []
         self._flown = 0
+        self._begun: Counter[int] = Counter()
         self._recipe, self._shared = recipe, shared
         self._evaluator: Evaluator | None = None
         self._here = this_worker("cpu", 1)
@@ -126,7 +128,8 @@ class SimulatedPool(WorkerPool):
         seconds = self._durations.seconds(task.candidate, attempt, macs)
         trouble = None
         if self._failure_rate or self._straggler_rate:
-            fate = generator(self._seed, "fate", task.candidate.id, attempt, self._flown).random(3)
+            fate = generator(self._seed, "fate", task.candidate.id, self._begun[task.candidate.id]).random(3)
+            self._begun[task.candidate.id] += 1
             if fate[0] < self._straggler_rate:
                 seconds *= self._slowdown
             if fate[1] < self._failure_rate:
@@ -158,6 +161,8 @@ class SimulatedPool(WorkerPool):
                 continue
             if self._restart_seconds:
                 self._take_off(_Flight(None, self._now, self._now + self._restart_seconds))
+            for number in twins:  # its second flight goes on, and knows of the first
+                self._flights[number] = replace(self._flights[number], task=flight.task.after(flight.trouble[1]))
             failure = None if twins else self._queue.retry(flight.task, *flight.trouble, self._now)
             outcomes += [failure] if failure else []
         return outcomes
@@ -174,16 +179,15 @@ class SimulatedPool(WorkerPool):
         """Return the other flights of a task that is flown twice; without stragglers nobody looks through them all."""
         if not self._stragglers.active:
             return []
-        return [number for number, other in self._flights.items() if self._same(other, flight)]
+        assert flight.task is not None
+        id_ = flight.task.candidate.id
+        return [n for n, other in self._flights.items() if other.task is not None and other.task.candidate.id == id_]
 
     def _own_evaluator(self) -> Evaluator:
         if self._evaluator is None:
             with worker_environment(1, "cpu"):
                 self._evaluator = build_evaluator(self._recipe, self._shared)
         return self._evaluator
-
-    def _same(self, other: _Flight, flight: _Flight) -> bool:
-        return other.task is not None and other.task == flight.task
 
     def _next_due(self) -> float:
         """Return when a free worker can take a task whose pause is over, infinity if there is none."""
@@ -193,9 +197,10 @@ class SimulatedPool(WorkerPool):
         """Return the flights that may be flown a second time, the one that is late first."""
         if self._queue or not self._stragglers.active:
             return []
-        flights = [flight for flight in self._flights.values() if flight.task is not None]
-        alone = [f for f in flights if sum(self._same(other, f) for other in flights) == 1]
-        return sorted(alone, key=lambda flight: flight.began)
+        flights = [(flight, flight.task) for flight in self._flights.values() if flight.task is not None]
+        count = Counter(task.candidate.id for _, task in flights)
+        first = [flight for flight, task in flights if count[task.candidate.id] == 1 and not task.troubles]
+        return sorted(first, key=lambda flight: flight.began)
 
     def _next_late(self) -> float:
         """Return when a free worker has a straggler to run again, infinity if it never has."""

@@ -28,6 +28,10 @@ class Task:
     single: bool = False
     alone: bool = False
 
+    def after(self, trouble: str) -> Task:
+        """Return the task with one more attempt that failed."""
+        return replace(self, troubles=(*self.troubles, trouble))
+
 
 class TaskQueue:
     """Tasks in the order in which they come; one whose attempt failed comes again, first, after a pause.
@@ -83,9 +87,7 @@ class TaskQueue:
 
     def retry(self, task: Task, kind: FailureKind, trouble: str, now: float) -> Failure | None:
         """Take a task again whose attempt failed or, with its attempts spent, return the Failure that tells of all."""
-        task = replace(
-            task, troubles=(*task.troubles, trouble), single=True, alone=task.alone or kind is FailureKind.OUT_OF_MEMORY
-        )
+        task = replace(task.after(trouble), single=True, alone=task.alone or kind is FailureKind.OUT_OF_MEMORY)
         made = len(task.troubles)
         if made < self._attempts:
             pause = min(self._backoff_seconds * 2 ** (made - 1), LONGEST_BACKOFF_SECONDS)
@@ -130,7 +132,10 @@ class CallSize:
 
 
 class Stragglers:
-    """Knows from the durations so far when an evaluation is late: after `factor` times their median; None = never."""
+    """Knows from the durations so far when an evaluation is late: after `factor` times their median; None = never.
+
+    A task is run a second time only on its first attempt: one that has failed may fail again, and must come to an end.
+    """
 
     def __init__(self, factor: float | None) -> None:
         require("straggler_factor", factor, factor is None or factor > 1, "above 1, or null")

@@ -81,6 +81,11 @@ class Trained(Evaluator):
         self._resident: tuple[Examples, Examples] | None = None
 
     @memory_errors()
+    def prepare(self) -> None:
+        """Import torch, and bring the examples to the device."""
+        self._examples(self.space.canonical(self.space.smallest()))
+
+    @memory_errors()
     def measure(self, genome: Genome, budget: int | None) -> Metrics:
         """Return the metrics of the network trained for `budget` epochs, or for the recipe's.
 

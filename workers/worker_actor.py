@@ -73,6 +73,10 @@ class EvonasWorker:
             limit_memory(self._memory_bytes)
         return started
 
+    def greet(self) -> str:
+        """Say that this worker is alive."""
+        return "alive"
+
     def evaluate(self, candidates: Sequence[Candidate], seconds: float) -> Work | EvonasError:
         """Evaluate candidates, one after the other, and begin none when `seconds` have passed."""
         assert self._evaluator is not None, "start comes first"
@@ -100,10 +104,12 @@ class EvonasWorker:
 
 
 def build_evaluator(recipe: EvaluatorRecipe | bytes, shared: object = None) -> Evaluator:
-    """Build the evaluator of a recipe, which may be pickled; whatever goes wrong is raised as an EvonasError."""
+    """Return the evaluator of a recipe, which may be pickled, ready to measure; what goes wrong is an EvonasError."""
     try:
         unpacked: EvaluatorRecipe = pickle.loads(recipe) if isinstance(recipe, bytes) else recipe
-        return unpacked.build(shared)
+        evaluator = unpacked.build(shared)
+        evaluator.prepare()
+        return evaluator
     except EvonasError:
         raise
     except Exception as error:

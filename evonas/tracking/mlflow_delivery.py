@@ -78,6 +78,7 @@ class Delivery:
         self._search_uid = search.uid
         self._runs = SearchRuns(store, experiment or history.header.name, search)
         self._queue: deque[int] = deque()
+        self._durable = len(history.outcomes)
         self._taken, self._generations, self._outcomes_drawn = 0, 0, 0
         self._ending = self._ended = self._doubtful = False
         self._last_words: deque[Errand] = deque()
@@ -87,6 +88,7 @@ class Delivery:
     def follow(self, history: History) -> None:
         """Note that the history has grown; called on the search's thread."""
         self._live = history
+        self._durable = len(history.outcomes)  # the search tells its trackers of what is on the disk
 
     def step(self, *, ending: bool) -> bool:
         """Send the next thing that MLflow lacks; False when it lacks nothing.
@@ -133,8 +135,11 @@ class Delivery:
         self._plan()
 
     def _read(self) -> None:
-        """Take in what the search has come to."""
-        self._history = self._live if self._ending else snapshot(self._live)
+        """Take in what the search has come to, unless some of it is not on the disk yet."""
+        now = self._live if self._ending else snapshot(self._live)
+        if not self._ending and len(now.outcomes) > self._durable:
+            return
+        self._history = now
         self._read_at = time.monotonic() + READ_SECONDS
         if self.children == "all":
             new = islice(self._history.outcomes, self._taken, None)
