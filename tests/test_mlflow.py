@@ -442,3 +442,19 @@ def in_a_process(script: str, run: Path) -> subprocess.CompletedProcess[str]:
     for name in ("CLOSE_SECONDS", "INTERRUPTED_SECONDS", "SILENT_SECONDS"):
         known += f"mlflow_module.{name} = 30.0\n"  # on a busy machine
     return subprocess.run([sys.executable, "-c", known + script], capture_output=True, text=True, cwd=run)
+
+
+def test_mlflow_hears_of_an_outcome_when_the_search_says_that_it_is_on_the_disk(tmp_path: Path) -> None:
+    events = synthetic.events(generations=2)
+    history = History.replay(events[:6])
+    delivery = Delivery(history, tmp_path / "run", SPACE, Store.of(tmp_path, None), None, "all")
+    delivery.follow(history)
+    delivery._read()
+    assert len(delivery._queue) == 4
+    for event in events[6:9]:
+        history.apply(event)
+    delivery._read()
+    assert len(delivery._queue) == 4, "what was only written may be lost with the machine"
+    delivery.follow(history)
+    delivery._read()
+    assert len(delivery._queue) == 7
