@@ -26,6 +26,7 @@ from evonas.history import JOURNAL, History
 from evonas.journal import Continued, Event, Journal
 from evonas.pool import WorkerPool
 from evonas.reports.result import write_result
+from evonas.strategies.base import Strategy
 from evonas.tracking.base import Tracker
 
 _log = logging.getLogger(__name__)
@@ -139,6 +140,7 @@ def _search(
                 tracker.closed(history)
             return history
         with _terminable(), closing(_pool(search, path)) as pool, _terminable():  # Ray takes the signal when it starts
+            _warn_of_idle_workers(strategy, pool)
             controller = Controller(
                 strategy=strategy,
                 early_exit=early_exit,
@@ -163,6 +165,15 @@ def _write_result(history: History, search: Search, path: Path) -> None:
         _log.warning(
             "the results cannot be written into %s (%s), which holds all that they are made of: mend that, and "
             "'evonas front %s' writes them", path, error.strerror, path,
+        )  # fmt: skip
+
+
+def _warn_of_idle_workers(strategy: Strategy, pool: WorkerPool) -> None:
+    if strategy.most_open is not None and strategy.most_open < pool.capacity:
+        _log.warning(
+            "%d of %d workers can be used: the strategy commits outcomes in order, and has no more than %d candidates "
+            "open; raise strategy.lag, or say strategy.deterministic=false",
+            strategy.most_open, pool.capacity, strategy.most_open,
         )  # fmt: skip
 
 

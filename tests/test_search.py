@@ -169,3 +169,15 @@ def test_a_run_that_is_started_again_goes_on_where_it_was(tmp_path: Path) -> Non
         search.run_or_resume(config.load(tmp_path / "experiment.yaml"), tmp_path / "run")
     with pytest.raises(RunFolderError, match="belongs to another experiment"):
         search.run_or_resume(config.load(tmp_path / "experiment.yaml", ["seed=1"]), tmp_path / "run")
+
+
+@pytest.mark.parametrize(("lag", "said"), [(3, True), (4, False)])
+def test_workers_that_a_lag_leaves_idle_are_told(lag: int, said: bool, tmp_path: Path) -> None:
+    experiment = write_experiment(
+        tmp_path, evaluations=20,
+        strategy={"use": "evonas.strategies.pymoo_steady_state:SteadyStateNSGA2", "population": 6, "lag": lag},
+        pool={"use": "evonas.workers.simulated_pool:SimulatedPool", "workers": 4},
+    )  # fmt: skip
+    done = evonas("run", experiment, "--run", "run", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert ("3 of 4 workers can be used" in done.stdout + done.stderr) == said

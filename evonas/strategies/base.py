@@ -31,6 +31,9 @@ class Strategy(ABC):
     Genomes are proposed in canonical form, each network once, and only those that `admit` lets through.
     """
 
+    most_open: int | None = None
+    """How many candidates may be open at a time, and so how many workers can be used; None: any number."""
+
     def __init__(self, space: SearchSpace, goals: Goals, admit: Admit, seed: int) -> None:
         self.space = space
         self.goals = goals

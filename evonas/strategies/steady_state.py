@@ -50,6 +50,7 @@ class SteadyState(Strategy):
         self.population_size = population
         self.deterministic = deterministic
         self.lag = population if lag is None else lag
+        self.most_open = self.lag if deterministic else None
         self._waiting: dict[int, Outcome] = {}
         self._committed = 0
         self._fruitless: tuple[int, int] | None = None
