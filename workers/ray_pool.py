@@ -7,12 +7,13 @@ import math
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from evonas.errors import EvonasError, ResourceError, require
-from evonas.evaluation import Candidate, Evaluation, Failure, FailureKind, Outcome, Worker, made_by
+from evonas.evaluation import Candidate, Evaluation, Failure, FailureKind, Outcome, made_by
 from evonas.pool import EvaluatorRecipe, WorkerPool
+from evonas.workers.flights import Flight, Flights, Member
 from evonas.workers.gpu_sharing import GpuSharing
 from evonas.workers.ray_cluster import WATCH_SECONDS, HeadSilent, refuses
 from evonas.workers.ray_crew import Crew, Loss, Request, kill, result_of
@@ -23,28 +24,6 @@ from evonas.workers.worker_actor import Started, Work, build_evaluator
 FRESH_SECONDS = 1.0
 """A worker that was heard of so recently is taken for alive."""
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class _Member:
-    """A worker that has started: its actor, where it is, and the GPU that it shares with others, if it does."""
-
-    actor: Any
-    worker: Worker
-    gpu: str | None = None
-    seen: float = 0.0
-    """When it was last heard of."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Flight:
-    """What an actor is doing since `began`: evaluating tasks, greeting (no tasks), or starting (no member either)."""
-
-    actor: Any
-    member: _Member | None = None
-    tasks: tuple[Task, ...] = ()
-    began: float = 0.0
-    deadline: float = math.inf
 
 
 class RayPool(WorkerPool):
@@ -111,8 +90,8 @@ class RayPool(WorkerPool):
         self._queue = TaskQueue(retries, backoff_seconds)
         self._stragglers = Stragglers(straggler_factor)
         self._calls = CallSize()
-        self._idle: deque[_Member] = deque()
-        self._flights: dict[Any, _Flight] = {}
+        self._idle: deque[Member] = deque()
+        self._flights = Flights()
         self._refusal: EvonasError | None = None
         self._failed_starts = 0
         self._gone = False
@@ -150,7 +129,7 @@ class RayPool(WorkerPool):
         while True:
             if self._refusal is not None:
                 raise self._refusal
-            if not self._queue and not self._evaluating():
+            if not self._queue and not self._flights.evaluating:
                 return []
             self._hand_out()
             outcomes = self._collect(until)
@@ -162,19 +141,16 @@ class RayPool(WorkerPool):
         if self._closed:
             return
         self._closed = True
-        actors = [member.actor for member in self._idle] + [flight.actor for flight in self._flights.values()]
+        actors = [member.actor for member in self._idle] + [flight.actor for flight in self._flights]
         self._idle.clear()
         self._flights.clear()
         self._queue.clear()
         self._crew.leave(actors)
 
-    def _evaluating(self) -> bool:
-        return any(flight.tasks for flight in self._flights.values())
-
     def _start_missing(self) -> None:
         while len(self._idle) + len(self._flights) < self._crew.size:
             actor, reference = self._crew.recruit()
-            self._flights[reference] = _Flight(actor)
+            self._flights.begin(reference, Flight(actor))
 
     def _hand_out(self) -> None:
         """Give every idle worker something to do, and late candidates to those for whom nothing is left."""
@@ -185,22 +161,22 @@ class RayPool(WorkerPool):
             member, tasks = work
             self._idle.remove(member)
             reference = member.actor.evaluate.remote([task.candidate for task in tasks], 2 * CallSize.SECONDS)
-            self._flights[reference] = _Flight(member.actor, member, tasks, now, now + self._timeout_seconds)
+            self._flights.begin(reference, Flight(member.actor, member, tasks, now, now + self._timeout_seconds))
 
     def _greet(self, now: float) -> None:
         """Ask those who were idle for long whether they are alive: no candidate shall be blamed for a death before."""
         for member in [member for member in self._idle if now - member.seen > FRESH_SECONDS]:
             self._idle.remove(member)
-            self._flights[member.actor.greet.remote()] = _Flight(member.actor, member, began=now)
+            self._flights.begin(member.actor.greet.remote(), Flight(member.actor, member, began=now))
 
-    def _next_work(self, now: float) -> tuple[_Member, tuple[Task, ...]] | None:
+    def _next_work(self, now: float) -> tuple[Member, tuple[Task, ...]] | None:
         """Return an idle worker and what it should do; None if there is nothing, or no room for it."""
         if self._sharing is not None:
             return self._packed(self._sharing, now)
         tasks = tuple(self._queue.take(self._calls.share(len(self._queue), self._crew.size), now)) or self._late(now)
         return (self._idle[0], tasks) if tasks else None
 
-    def _packed(self, sharing: GpuSharing, now: float) -> tuple[_Member, tuple[Task, ...]] | None:
+    def _packed(self, sharing: GpuSharing, now: float) -> tuple[Member, tuple[Task, ...]] | None:
         """Return the first task that finds room on a GPU, and an idle worker there."""
         idle = {member.gpu: member for member in self._idle}
         if None in idle:  # a device that cannot be asked for its memory: as many at once as there are workers
@@ -211,24 +187,16 @@ class RayPool(WorkerPool):
 
     def _late(self, now: float) -> tuple[Task, ...]:
         """Return the task of a straggler that only one worker evaluates, if nothing else is left to do."""
-        if self._queue:
-            return ()
-        late = now - self._stragglers.late_after()
-        for flight in self._flights.values():
-            fresh = len(flight.tasks) == 1 and not flight.tasks[0].troubles
-            if fresh and flight.began <= late and len(self._flights_of(flight.tasks[0])) == 1:
-                _log.info("candidate %d is late, and evaluated a second time", flight.tasks[0].candidate.id)
-                return flight.tasks
-        return ()
-
-    def _flights_of(self, task: Task) -> list[Any]:
-        return [r for r, f in self._flights.items() if any(t.candidate.id == task.candidate.id for t in f.tasks)]
+        late = () if self._queue else self._flights.late(self._stragglers.late_after(), now)
+        if late:
+            _log.info("candidate %d is late, and evaluated a second time", late[0].candidate.id)
+        return late
 
     def _collect(self, until: float) -> list[Outcome]:
         """Wait for something to happen, no longer than until `until`, and return the outcomes that came of it."""
         import ray
 
-        references, patience = list(self._flights), max(0.0, self._wake(until) - time.monotonic())
+        references, patience = self._flights.references, max(0.0, self._wake(until) - time.monotonic())
         if not references:
             time.sleep(patience)  # until a pause is over
             return []
@@ -238,27 +206,24 @@ class RayPool(WorkerPool):
         outcomes: list[Outcome] = []
         for reference in ready:
             if reference in self._flights:  # the second flight of a straggler ends with the first
-                outcomes += self._land(self._flights.pop(reference), reference)
-        now = time.monotonic()
-        for reference in [reference for reference, flight in self._flights.items() if flight.deadline <= now]:
+                outcomes += self._land(self._flights.end(reference), reference)
+        for reference in self._flights.overdue(time.monotonic()):
             trouble = f"no result within {self._timeout_seconds:g} s, so the worker was killed"
-            outcomes += self._lose(self._flights.pop(reference), FailureKind.TIMEOUT, trouble)
+            outcomes += self._lose(self._flights.end(reference), FailureKind.TIMEOUT, trouble)
         self._watch()
         return outcomes
 
     def _wake(self, until: float) -> float:
         """Return when to stop waiting: to watch the cluster, end a hang, end a pause or look for stragglers."""
         now = time.monotonic()
-        moments = [until, now + WATCH_SECONDS, *(flight.deadline for flight in self._flights.values())]
+        wake = min(until, now + WATCH_SECONDS, self._flights.next_deadline())
         if self._idle:
-            late_after = self._stragglers.late_after()
-            began = [flight.began for flight in self._flights.values() if flight.tasks]
-            moments += [self._queue.next_due(), *(moment + late_after for moment in began if moment + late_after > now)]
-        return min(moments)
+            wake = min(wake, self._queue.next_due(), self._flights.next_late(self._stragglers.late_after(), now))
+        return wake
 
     def _watch(self) -> None:
         """Look after the cluster: one that is gone is awaited, other trouble ends the search."""
-        working = bool(self._idle) or self._evaluating()
+        working = bool(self._idle) or self._flights.evaluating
         complaint = None if self._gone else self._crew.vigil.complaint(working, living_nodes)
         if self._gone or (isinstance(complaint, HeadSilent) and self._crew.can_rejoin):
             self._start_over()
@@ -267,17 +232,16 @@ class RayPool(WorkerPool):
 
     def _start_over(self) -> None:
         """Join the cluster again when it is back, with new workers for all that was in flight."""
-        lost = [task for flight in self._flights.values() for task in flight.tasks]
-        self._flights.clear()
+        lost = self._flights.clear()
         self._idle.clear()
         if self._sharing is not None:
             self._sharing.clear()
-        self._queue.put_back(list({task.candidate.id: task for task in lost}.values()))
+        self._queue.put_back(lost)
         self._crew.rejoin(self._patience_seconds)
         self._gone, self._failed_starts = False, 0
         self._start_missing()
 
-    def _land(self, flight: _Flight, reference: Any) -> list[Outcome]:
+    def _land(self, flight: Flight, reference: Any) -> list[Outcome]:
         result = result_of(reference, starting=flight.member is None)
         if isinstance(result, Loss):
             return self._lose(flight, result.kind, result.trouble)
@@ -303,9 +267,9 @@ class RayPool(WorkerPool):
         shared = started.gpu if self._sharing is not None else None
         if self._sharing is not None and shared is not None:
             self._sharing.joined(shared)
-        self._idle.append(_Member(actor, started.worker, shared.uuid if shared else None, time.monotonic()))
+        self._idle.append(Member(actor, started.worker, shared.uuid if shared else None, time.monotonic()))
 
-    def _rest(self, flight: _Flight, work: Work | None = None) -> None:
+    def _rest(self, flight: Flight, work: Work | None = None) -> None:
         """Let the worker of a flight that has come back be idle, and free what its task had reserved."""
         assert flight.member is not None
         self._idle.append(replace(flight.member, seen=time.monotonic()))
@@ -314,7 +278,7 @@ class RayPool(WorkerPool):
             used = work.memory if work else None
             self._sharing.ended(flight.tasks[0], flight.member.gpu, used, evaluated=evaluated)
 
-    def _settle(self, flight: _Flight, work: Work) -> list[Outcome]:
+    def _settle(self, flight: Flight, work: Work) -> list[Outcome]:
         """Take what a call has returned: outcomes are passed on, and what ran out of memory is tried again."""
         assert flight.member is not None
         self._rest(flight, work)
@@ -343,11 +307,11 @@ class RayPool(WorkerPool):
         return [final] if final else []
 
     def _end_twins(self, task: Task) -> None:
-        for reference in self._flights_of(task) if self._stragglers.active else ():
-            self._dismiss(self._flights.pop(reference))
+        for reference in self._flights.of(task) if self._stragglers.active else ():
+            self._dismiss(self._flights.end(reference))
             self._start_missing()
 
-    def _dismiss(self, flight: _Flight) -> None:
+    def _dismiss(self, flight: Flight) -> None:
         """Kill the worker of a flight."""
         kill(flight.actor)
         if self._sharing is not None and flight.member is not None and flight.member.gpu is not None:
@@ -355,12 +319,12 @@ class RayPool(WorkerPool):
                 self._sharing.lost(task)
             self._sharing.left(flight.member.gpu)
 
-    def _lose(self, flight: _Flight, kind: FailureKind, trouble: str) -> list[Outcome]:
+    def _lose(self, flight: Flight, kind: FailureKind, trouble: str) -> list[Outcome]:
         """Replace the worker of a flight, and queue its tasks again or, with its retries spent, return the Failure."""
         self._dismiss(flight)
         self._gone = self._gone or (self._crew.can_rejoin and refuses(self._crew.vigil.head))
         if self._gone:
-            self._queue.put_back([task for task in flight.tasks if not self._flights_of(task)])  # nobody's fault
+            self._queue.put_back([task for task in flight.tasks if not self._flights.of(task)])  # nobody's fault
             return []
         if flight.member is None:
             self._failed_starts += 1
@@ -375,9 +339,7 @@ class RayPool(WorkerPool):
             self._queue.put_back(flight.tasks, single=True)
             return []
         _log.warning("candidate %d: %s", flight.tasks[0].candidate.id, trouble)
-        if twins := self._flights_of(flight.tasks[0]):
-            for reference in twins:  # its second flight goes on, and knows of the first
-                self._flights[reference] = replace(self._flights[reference], tasks=(flight.tasks[0].after(trouble),))
-            return []
+        if self._flights.tell(flight.tasks[0], trouble):
+            return []  # its second flight goes on
         failure = self._queue.retry(flight.tasks[0], kind, trouble, time.monotonic())
         return [failure] if failure else []
