@@ -237,3 +237,13 @@ def test_a_cache_that_cannot_be_written_stops_nothing(
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("the cache cache cannot be written") == 1
     assert facts(History.read(tmp_path / "run")) == facts(searched[1])
+
+
+def test_a_simulation_keeps_nothing_in_a_cache(tmp_path: Path) -> None:
+    simulated = {"use": "evonas.workers.simulated_pool:SimulatedPool", "workers": 4}
+    experiment = write_experiment(tmp_path, pool=simulated, cache=str(tmp_path / "cache"))
+    done = evonas("run", experiment, "--run", "run", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "only pretends to take time: say cache=null" in " ".join(done.stderr.split())
+    assert not (tmp_path / "cache").exists()
+    assert not (tmp_path / "run").exists()
