@@ -74,8 +74,8 @@ class Flights:
 
     def of(self, task: Task) -> list[Any]:
         """Return the references of the flights that evaluate the candidate of a task."""
-        ids = {r: [t.candidate.id for t in flight.tasks] for r, flight in self._flights.items()}
-        return [reference for reference, carried in ids.items() if task.candidate.id in carried]
+        id_ = task.candidate.id
+        return [r for r, flight in self._flights.items() if any(t.candidate.id == id_ for t in flight.tasks)]
 
     def tell(self, task: Task, trouble: str) -> bool:
         """Let other flights of a task know that one has failed; say whether there are any."""

@@ -298,7 +298,7 @@ class RayPool(WorkerPool):
         return settled
 
     def _try_with_more_memory(self, task: Task, failure: Failure) -> list[Outcome]:
-        """Queue a task again that ran out of memory: beside others on a GPU that says nothing against it."""
+        """Queue a task again that ran out of memory; where that was beside others on a GPU, it is blamed on nobody."""
         if self._sharing is not None and not task.alone:
             self._sharing.ran_out_of_memory(task)
             self._queue.put_back([task], alone=True)
