@@ -19,6 +19,7 @@ from evonas.dataset import Dataset
 from evonas.errors import ConfigError, nearest
 from evonas.evaluation import Evaluator
 from evonas.pool import WorkerPool
+from evonas.predictor import Predictor
 from evonas.space import SearchSpace
 from evonas.strategies.base import Strategy
 from evonas.tracking.base import Tracker
@@ -28,10 +29,11 @@ KINDS: dict[str, type] = {
     "data": Dataset,
     "evaluator": Evaluator,
     "strategy": Strategy,
+    "predictor": Predictor,
     "pool": WorkerPool,
     "tracking": Tracker,
 }
-"""The keys of an experiment that name components, and what each must be (data: a function that returns it)."""
+"""The keys that name components, and what each must be (data: a function that returns it)."""
 
 
 @dataclass(frozen=True, slots=True)

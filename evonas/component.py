@@ -30,6 +30,19 @@ class Component:
     use: str
     options: Mapping[str, Any] = field(default_factory=dict)
 
+    @classmethod
+    def of(cls, value: str | Mapping[str, Any] | Component) -> Component:
+        """Return what a plain value names: an import path, or a mapping of `use` and options."""
+        if isinstance(value, Component):
+            return value
+        if isinstance(value, str):
+            return cls(value)
+        return cls(value["use"], {key: option for key, option in value.items() if key != "use"})
+
+    def plain(self) -> dict[str, Any]:
+        """Return the component as a plain value."""
+        return {"use": self.use, **self.options}
+
     def load(self) -> Callable[..., Any]:
         """Import and return the class or function; raise ComponentError with the nearest existing name."""
         module_name, colon, name = self.use.partition(":")
@@ -66,12 +79,13 @@ class Component:
                 f"'use: {self.use}' asks for {', '.join(missing)}, which cannot be supplied here{way_out}"
             )
         given = {name: supplies[name] for name in wanted if name in supplies}
+        options = {name: _built_option(wanted.get(name), value) for name, value in self.options.items()}
         try:
-            signature.bind(**given, **self.options)
+            signature.bind(**given, **options)
         except TypeError as error:
             raise ComponentError(f"'use: {self.use}' refuses its options: {error}") from error
         try:
-            return self.load()(**given, **self.options)
+            return self.load()(**given, **options)
         except ConfigError as error:
             raise type(error)(f"{self.use.partition(':')[2]}: {error}") from error
         except EvonasError:
@@ -90,6 +104,16 @@ class Component:
             raise ComponentError(
                 f"'use: {self.use}' does not tell which options it takes: wrap it in a function"
             ) from error
+
+
+def _built_option(parameter: inspect.Parameter | None, value: Any) -> Any:
+    """Return the value that an option is given: a plain value that names a component, where one is asked for, as it."""
+    if parameter is None or parameter.annotation not in _COMPONENT or value is None:
+        return value
+    return Component.of(value)
+
+
+_COMPONENT = ("Component", "Component | None", Component, Component | None)
 
 
 def _required(parameter: inspect.Parameter) -> bool:

@@ -87,6 +87,7 @@ class Search:
             **{key: plain[key] for key in ("space", "data", "evaluator")},
             "code": {key: _code(type(part)) for key, part in (("space", self.space), ("evaluator", self.evaluator))},
             "data_fingerprint": self.data.fingerprint() if self.data else None,
+            "evaluator_fingerprint": self.evaluator.fingerprint(),
             "source": self.evaluator.source,
             "threads": self.experiment.threads,
             "device": self.experiment.device,

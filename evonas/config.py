@@ -30,22 +30,21 @@ class Strict(BaseModel):
 
 
 def _as_component(value: object) -> object:
-    if isinstance(value, str):
-        return Component(value)
-    if isinstance(value, Mapping):
-        if not isinstance(value.get("use"), str):
-            raise ValueError("needs 'use: package.module:Name'")
-        return Component(value["use"], {key: option for key, option in value.items() if key != "use"})
-    if not isinstance(value, Component):
+    if not isinstance(value, str | Mapping | Component):
         raise ValueError("must be 'package.module:Name', or {use: package.module:Name} with options")
-    return value
+    if isinstance(value, Mapping) and not isinstance(value.get("use"), str):
+        raise ValueError("needs 'use: package.module:Name'")
+    return Component.of(value)
 
 
 ComponentField = Annotated[
     Component,
     BeforeValidator(_as_component),
-    PlainSerializer(lambda component: {"use": component.use, **component.options}),
+    PlainSerializer(Component.plain),
 ]
+
+NestedComponent = Annotated[ComponentField, AfterValidator(lambda component: checked_options(component, component.use))]
+"""An option of a component that is a component itself, as a strategy's predictor is: its options are checked too."""
 
 
 class Quantile(Strict):
@@ -246,7 +245,10 @@ def _defaults(component: Component, parameters: Mapping[str, inspect.Parameter])
     """Return the defaults as plain values, so that they are checked, and written down, as if they had been given."""
     given = {name: p.default for name, p in parameters.items() if p.default is not inspect.Parameter.empty}
     try:
-        return {name: to_jsonable_python(default) for name, default in given.items()}
+        return {
+            name: default.plain() if isinstance(default, Component) else to_jsonable_python(default)
+            for name, default in given.items()
+        }
     except PydanticSerializationError as error:
         raise ComponentError(f"{component.use}: a default is no plain value: {error}") from error
 
@@ -260,11 +262,17 @@ def _options_model(
     for number, (name, parameter) in enumerate(parameters.items()):
         if parameter.kind in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD):
             raise ComponentError(f"{component.use} takes *{name}: a component must name its options one by one")
-        hint = hints.get(name, Any)
+        hint = _nested(hints.get(name, Any))
         default = None if name in filled_in else ...
         type_ = hint if parameter.default is not None else hint | None
         fields[f"option_{number}"] = (type_, Field(default, alias=name))
     return pydantic.create_model("Options", __base__=Strict, **fields)
+
+
+def _nested(hint: Any) -> Any:
+    if hint is Component:
+        return NestedComponent
+    return NestedComponent | None if hint == Component | None else hint
 
 
 def _hints(component: Component, function: Callable[..., Any], options: set[str]) -> dict[str, Any]:

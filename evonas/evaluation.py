@@ -144,6 +144,20 @@ class Evaluator(ABC):
     def measure(self, genome: Genome, budget: int | None) -> Metrics:
         """Return the declared metrics of a genome; raise to fail."""
 
+    def measure_many(self, genomes: Sequence[Genome], budget: int | None) -> list[Metrics]:
+        """Return the metrics of several genomes, each as `measure` returns them: override where a batch is cheaper.
+
+        If it raises, the genomes are measured one by one, so that only those fail that must.
+        """
+        return [self.measure(genome, budget) for genome in genomes]
+
+    def fingerprint(self) -> str | None:
+        """Return a hash of what it reads besides code, options and data: tables, weights; None if it reads nothing.
+
+        Asked on the driver. Evaluations are reused from a cache, and runs resumed, under an equal fingerprint only.
+        """
+        return None
+
     def seed_for(self, genome: Genome) -> int:
         """Return the seed of an evaluation: it depends on the run's seed and the network only."""
         return derive_seed(self.seed, "evaluation", list(self.space.canonical(genome)))
