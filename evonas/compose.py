@@ -142,7 +142,7 @@ def _component(history: History, key: str) -> Component:
 
 def versions() -> dict[str, str]:
     """Return the versions of what decides a result."""
-    packages = ("numpy", "pymoo", "ray", "torch")
+    packages = ("deap", "numpy", "pymoo", "ray", "torch")
     return {
         "evonas": __version__,
         "python": platform.python_version(),
