@@ -133,4 +133,5 @@ if __name__ == "__main__":
     try:
         main()
     except EvonasError as error:
-        sys.exit(f"error: {error}")
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)

@@ -40,10 +40,14 @@ ARCHIVE, BATCHES = 500, 4
 OURS: dict[str, dict[str, object]] = {
     "random search": {"use": "evonas.strategies.random_search:RandomSearch"},
     "NSGA-II": {"use": "evonas.strategies.pymoo_nsga2:NSGA2", "population": POPULATION},
+    "NSGA-III": {"use": "evonas.strategies.pymoo_nsga3:NSGA3", "population": POPULATION},
+    "SMS-EMOA": {"use": "evonas.strategies.pymoo_sms_emoa:SMSEMOA", "population": POPULATION},
+    "(mu + lambda)": {"use": "evonas.strategies.deap_mu_plus_lambda:MuPlusLambda", "population": POPULATION},
     "steady-state NSGA-II": {"use": "evonas.strategies.pymoo_steady_state:SteadyStateNSGA2", "population": POPULATION},
     "aging evolution": {
         "use": "evonas.strategies.aging_evolution:AgingEvolution", "population": POPULATION, "sample": 5,
     },
+    "local search": {"use": "evonas.strategies.local_search:LocalSearch", "population": POPULATION},
 }  # fmt: skip
 CONTESTANTS = {
     **{name: Contestant(name, recipe) for name, recipe in OURS.items()},
