@@ -16,7 +16,8 @@ import yaml
 from evonas import config, run_folder
 from evonas.cache import Cache
 from evonas.cached_pool import CachedPool
-from evonas.compose import Search, checked, prepare
+from evonas.component import checked
+from evonas.compose import Search, prepare
 from evonas.config import CHANGEABLE, Experiment
 from evonas.controller import Controller, replay
 from evonas.early_exit import EarlyExit, Gate
