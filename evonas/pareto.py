@@ -5,7 +5,7 @@ from __future__ import annotations
 import bisect
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -124,6 +124,45 @@ def normalised_hypervolume(losses: np.ndarray, goals: Goals) -> float:
     if len(losses) == 0:
         return 0.0
     return float(moocore.hypervolume(losses, ref=goals.reference)) / _box(goals)
+
+
+def hypervolume_of(columns: Mapping[str, np.ndarray], goals: Goals) -> float:
+    """Return the normalised hypervolume of the front of many networks, given as a column a metric."""
+    losses = np.stack([-columns[o.metric] if o.maximize else columns[o.metric] for o in goals.objectives], axis=1)
+    feasible = np.full(len(losses), True)
+    for constraint in goals.constraints:
+        if constraint.at_most is not None:
+            feasible &= columns[constraint.metric] <= constraint.at_most
+        if constraint.at_least is not None:
+            feasible &= columns[constraint.metric] >= constraint.at_least
+    if not feasible.any():
+        return 0.0
+    losses = losses[feasible]
+    return normalised_hypervolume(losses[moocore.is_nondominated(losses)], goals)
+
+
+def hypervolume_gains(points: np.ndarray, front: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """Return by how much each point alone would enlarge the hypervolume of a front, shape (points,), in natural units.
+
+    `points` and `front` are losses, shapes (points, objectives) and (members, objectives). Exact, for many points at a
+    time: the space below the reference is cut into slabs at the members' last coordinates, and in each slab this is the
+    same question with an objective less.
+    """
+    if points.shape[1] == 1:
+        gains: np.ndarray = np.maximum(min([reference[0], *front[:, 0]]) - points[:, 0], 0.0)
+        return gains
+    front = front[(front < reference).all(axis=1)]
+    front = front[moocore.is_nondominated(front)] if len(front) else front
+    front = front[front[:, -1].argsort(kind="stable")]
+    bounds = np.concatenate([[-np.inf], front[:, -1], reference[-1:]])
+    gains = np.zeros(len(points))
+    for members in range(len(bounds) - 1):
+        heights = bounds[members + 1] - np.maximum(points[:, -1], bounds[members])
+        reaching = heights > 0
+        if reaching.any():
+            areas = hypervolume_gains(points[reaching, :-1], front[:members, :-1], reference[:-1])
+            gains[reaching] += heights[reaching] * areas
+    return gains
 
 
 def _box(goals: Goals) -> float:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -44,11 +46,21 @@ class SearchSpace(ABC):
 
     @abstractmethod
     def costs(self, genome: Genome) -> Metrics:
-        """Return the exact static costs (at least `params` and `macs`) without building a network."""
+        """Return the exact static costs without building a network: at least `params` and `macs`.
+
+        Spaces that build no networks may know less of them.
+        """
 
     def canonical(self, genome: Genome) -> Genome:
         """Return the one genome that stands for all genomes whose networks are equal."""
         return genome
+
+    def nearest(self, genome: Genome) -> Sequence[Genome]:
+        """Return the genomes of the space to take for one that was bred, the best first: it is one, unless overridden.
+
+        A space that lacks some combinations of options offers others here, those that differ least.
+        """
+        return (genome,)
 
     def activations(self, genome: Genome) -> int | None:
         """Return how many tensor elements a forward pass keeps for the backward pass, an example; None if unknown.
@@ -60,6 +72,16 @@ class SearchSpace(ABC):
     def sample(self, rng: np.random.Generator) -> Genome:
         """Draw a genome, uniform over the options of every gene."""
         return tuple(int(rng.integers(len(gene.options))) for gene in self.genes)
+
+    def networks(self, at_most: int) -> Sequence[Genome] | None:
+        """Return all canonical genomes, in order; None if there are more genomes than `at_most`, or no list of them.
+
+        A space that lacks some combinations of options has a list only if it overrides this.
+        """
+        choices = [range(len(gene.options)) for gene in self.genes]
+        if not self.size() == math.prod(map(len, choices)) <= at_most:
+            return None
+        return sorted({self.canonical(genome) for genome in product(*choices)})
 
     def validate(self, genome: Sequence[int]) -> Genome:
         """Return `genome` as a genome of this space; raise GenomeError if it is none."""

@@ -1,0 +1,109 @@
+"""A model of the losses of networks: static costs as they are, and a predictor for each metric that is measured."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from evonas.component import Component
+from evonas.evaluation import Evaluation
+from evonas.goals import Goals
+from evonas.predictor import Encoding, Features, Predictor
+from evonas.seeds import derive_seed
+from evonas.space import Genome, SearchSpace
+
+
+@dataclass(frozen=True)
+class Networks:
+    """Networks and what is known of them without measuring: features, and the static costs that the goals name."""
+
+    genomes: Sequence[Genome]
+    features: Features
+    costs: Mapping[str, np.ndarray]
+
+    def __len__(self) -> int:
+        return len(self.genomes)
+
+    def rows(self, index: np.ndarray) -> Networks:
+        """Return these rows."""
+        genomes = [self.genomes[row] for row in index.tolist()]
+        return Networks(genomes, self.features.rows(index), {name: costs[index] for name, costs in self.costs.items()})
+
+
+@dataclass(frozen=True)
+class PredictedLosses:
+    """What a model expects of networks, a row each.
+
+    `losses` to minimise and their `deviations`, shape (rows, objectives), 0 where a loss is exact; `violations` of the
+    constraints, shape (rows,), 0 where all are expected to hold.
+    """
+
+    losses: np.ndarray
+    deviations: np.ndarray
+    violations: np.ndarray
+
+    @classmethod
+    def joined(cls, parts: Sequence[PredictedLosses]) -> PredictedLosses:
+        """Return the rows of all, at least one."""
+        columns = [(part.losses, part.deviations, part.violations) for part in parts]
+        return cls(*(np.concatenate(column) for column in zip(*columns, strict=True)))
+
+    def rows(self, index: np.ndarray) -> PredictedLosses:
+        """Return these rows."""
+        return PredictedLosses(self.losses[index], self.deviations[index], self.violations[index])
+
+
+class LossModel:
+    """Predicts objectives and constraints of networks of a space, after it was fitted to evaluations.
+
+    What the space counts exactly is never predicted. Each other metric that the goals name has a predictor of its own,
+    built from the component; what measures and goals are in natural units is turned into losses at the end.
+    """
+
+    def __init__(self, space: SearchSpace, goals: Goals, predictor: Component, seed: int) -> None:
+        self.space = space
+        self.goals = goals
+        self._component = predictor
+        self._seed = seed
+        counted = space.costs(space.smallest())
+        self._exact = [name for name in goals.metrics if name in counted]
+        self._measured = [name for name in goals.metrics if name not in counted]
+        self._encoding = Encoding(space)
+        self._fitted: dict[str, Predictor] = {}
+
+    def predictors(self) -> dict[str, Predictor]:
+        """Return new predictors by metric."""
+        return {
+            name: self._component.build({"space": self.space, "seed": derive_seed(self._seed, "predictor", name)})
+            for name in self._measured
+        }
+
+    def networks(self, genomes: Sequence[Genome]) -> Networks:
+        """Return networks as `predict` wants them."""
+        costs = [self.space.costs(genome) for genome in genomes] if self._exact else []
+        columns = {name: np.array([cost[name] for cost in costs]) for name in self._exact}
+        return Networks(genomes, self._encoding(genomes), columns)
+
+    def fit(self, evaluations: Sequence[Evaluation]) -> None:
+        """Learn from two evaluations or more."""
+        self._fitted = self.predictors()
+        if not self._fitted:
+            return
+        features = self._encoding([evaluation.candidate.genome for evaluation in evaluations])
+        for name, predictor in self._fitted.items():
+            predictor.fit(features, np.array([evaluation.metrics[name] for evaluation in evaluations]))
+
+    def predict(self, networks: Networks) -> PredictedLosses:
+        """Return what is expected of networks."""
+        means, deviations = dict(networks.costs), {name: np.zeros(len(networks)) for name in networks.costs}
+        for name, predictor in self._fitted.items():
+            prediction = predictor.predict(networks.features)
+            means[name], deviations[name] = prediction.mean, prediction.std
+        losses = [-means[o.metric] if o.maximize else means[o.metric] for o in self.goals.objectives]
+        violations = np.zeros(len(networks))
+        for constraint in self.goals.constraints:
+            violations += [constraint.violation(value) for value in means[constraint.metric].tolist()]
+        spread = [deviations[o.metric] for o in self.goals.objectives]
+        return PredictedLosses(np.stack(losses, axis=1), np.stack(spread, axis=1), violations)
