@@ -108,7 +108,7 @@ def _cells(name: str, columns: dict[str, list[Any]]) -> Problem:
     titles = {
         "latency": "NAS-Bench-201: validation error, latency on a Raspberry Pi 4",
         "params": "NAS-Bench-201: validation error, parameters",
-        "folded": "NAS-Bench-201, isomorphic cells folded: validation error, latency on a Raspberry Pi 4",
+        "folded": "NAS-Bench-201, equal cells folded: validation error, latency on a Raspberry Pi 4",
     }
     genomes: list[Genome] = list(zip(*(columns[f"e{edge}"] for edge in range(6)), strict=True))
     error = 1 - np.array(columns["cifar10_valid_accuracy"]) / 100

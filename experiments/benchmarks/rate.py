@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from evonas import config, journal, run_folder, search
+from evonas.compose import prepare
 from evonas.config import Experiment
 from evonas.errors import EvonasError
 from evonas.evaluation import Evaluation, Outcome
@@ -58,8 +59,8 @@ class Arrival:
     evaluations: int
 
 
-def main() -> None:
-    options = _options()
+def main(arguments: Sequence[str] | None = None) -> None:
+    options = _options(arguments)
     print(f"{'seed':>4} {'hypervolume':>12}{'NSGA-II: s':>12}{'evaluations':>12}{'s each':>8}{'strategy: s':>13}"
           f"{'evaluations':>12}{'s each':>8}{'ratio':>8}{'first had':>11}")  # fmt: skip
     ratios = [ratio for seed in range(options.seeds) if (ratio := _race(options, seed)) is not None]
@@ -116,17 +117,19 @@ def _searched(path: Path, experiment: Experiment, hypervolume: float | None = No
 
 
 def _experiment(strategy: str, seed: int, overrides: Sequence[str]) -> Experiment:
-    return config.load(EXPERIMENT, [*SETTINGS, f"strategy={strategy}", f"seed={seed}", *overrides])
+    """Return the experiment, complete: with what its space takes from the data."""
+    settings = [*SETTINGS, f"strategy={strategy}", f"seed={seed}", *overrides]
+    return prepare(config.load(EXPERIMENT, settings)).experiment
 
 
-def _options() -> argparse.Namespace:
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--strategy", default="evonas.strategies.expected_hypervolume:ExpectedHypervolume",
                         metavar="YAML", help="import path, or mapping as in an experiment (%(default)s)")  # fmt: skip
     parser.add_argument("--runs", type=Path, default=Path("runs/rate"), help="where searches are kept (%(default)s)")
     parser.add_argument("overrides", nargs="*", metavar="key=value")
-    return parser.parse_args()
+    return parser.parse_args(arguments)
 
 
 if __name__ == "__main__":

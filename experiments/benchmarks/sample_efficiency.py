@@ -48,6 +48,7 @@ OURS: dict[str, dict[str, object]] = {
         "use": "evonas.strategies.aging_evolution:AgingEvolution", "population": POPULATION, "sample": 5,
     },
     "local search": {"use": "evonas.strategies.local_search:LocalSearch", "population": POPULATION},
+    "expected hypervolume": {"use": "evonas.strategies.expected_hypervolume:ExpectedHypervolume"},
 }  # fmt: skip
 CONTESTANTS = {
     **{name: Contestant(name, recipe) for name, recipe in OURS.items()},
@@ -55,8 +56,8 @@ CONTESTANTS = {
 }
 
 
-def main() -> None:
-    options = _options()
+def main(arguments: Sequence[str] | None = None) -> None:
+    options = _options(arguments)
     contestants = [CONTESTANTS[name] for name in options.only or ([] if options.strategy else CONTESTANTS)]
     contestants += [_given(text) for text in options.strategy]
     if options.batch_seconds:
@@ -80,7 +81,7 @@ def main() -> None:
     draw(options.picture or options.out / "sample_efficiency.png", problems, summaries)
 
 
-def _options() -> argparse.Namespace:
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--problem", nargs="+", choices=PROBLEMS, default=PROBLEMS[:3])
     parser.add_argument("--only", nargs="+", choices=CONTESTANTS, metavar="NAME", help=", ".join(CONTESTANTS))
@@ -93,7 +94,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, default=Path("runs/sample_efficiency"), help="folder (%(default)s)")
     parser.add_argument("--picture", type=Path, help="where the curves go (in --out)")
     parser.add_argument("--batch-seconds", action="store_true", help="measure ours with a full archive instead")
-    return parser.parse_args()
+    return parser.parse_args(arguments)
 
 
 def _given(text: str) -> Contestant:
@@ -115,6 +116,8 @@ def _run_missing(options: argparse.Namespace, contestants: Sequence[Contestant])
     ]
     for name in options.problem:
         problem(name, options.tables)  # says here what is missing
+    if not missing:
+        return
     with _processes(options.processes) as pool:
         flying = [
             pool.submit(run, name, options.tables, contestant, seed, options.evaluations)
