@@ -11,6 +11,7 @@ from threading import Thread
 from typing import Any, Literal
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from evonas.component import Component, checked
 from evonas.errors import require
@@ -52,7 +53,8 @@ class SurrogateStrategy(Strategy):
 
     Options of all: `initial` networks are evaluated before anything is predicted, by a `design`: "uniform"; "extremes",
     with the smallest and the largest network among them; or "spread" evenly over the static costs of uniform networks.
-    Then come batches of `batch`, each chosen with a new `predictor`, one for each metric that is measured.
+    Then come batches of `batch`, each chosen with a new `predictor`, one for each metric that is measured, among
+    networks of which about `predictions` are predicted (all of a small space).
 
     A candidate's id is its ticket. The batch that begins with ticket k is chosen from exactly the outcomes of tickets 0
     to k - 1 - `lag`, and knows which networks the later ones are; so candidates depend neither on the number of
@@ -84,7 +86,7 @@ class SurrogateStrategy(Strategy):
         require("lag", lag, lag >= 0, "at least 0")
         require("predictions", predictions, predictions >= batch, "at least the batch")
         self.predictor = checked(predictor, Predictor)
-        self.model().predictors()  # built for their refusals
+        LossModel(space, goals, self.predictor, seed).predictors()  # built for their refusals
         self.initial = initial
         self.design = design
         self.batch_size = batch
@@ -104,33 +106,47 @@ class SurrogateStrategy(Strategy):
         The archive holds two evaluations or more. Called in a thread: it changes nothing.
         """
 
+    def fitted(self, archive: Archive) -> LossModel:
+        """Return a model of the losses that is fitted to the archive."""
+        model = LossModel(self.space, self.goals, self.predictor, self.seed)
+        model.fit(archive.evaluations)
+        return model
+
+    def front(self, archive: Archive, model: LossModel) -> np.ndarray:
+        """Return the losses of the archive's front and, as predicted, of the networks whose outcomes are open."""
+        front = ParetoFront.of(archive.evaluations, self.goals).losses
+        awaited = model.predict(model.networks(archive.open))
+        return np.concatenate([front, awaited.losses[awaited.violations <= 0]])
+
     def candidates(
-        self, model: LossModel, archive: Archive, rng: np.random.Generator, *, optimism: float = 0.0
+        self,
+        archive: Archive,
+        model: LossModel,
+        rng: np.random.Generator,
+        *,
+        optimism: float = 0.0,
+        repair: Callable[[Genome], Genome] = lambda genome: genome,
     ) -> tuple[Sequence[Genome], PredictedLosses]:
         """Return fresh networks that are worth a look, and what the model predicts of them.
 
         They are all networks of a space of at most `LISTED` genomes, else those that NSGA-II meets which starts from
-        the archive's front and minimises expected losses less `optimism` times their deviations.
+        the archive's front and minimises expected losses less `optimism` times their deviations. No network is among
+        them that `repair` would change, but for its canonical form.
         """
         if self._listed is not None:
             genomes = self._listed.genomes
-            index = np.array([row for row, genome in enumerate(genomes) if genome not in archive.taken], dtype=int)
-            rows = self._listed.rows(index)
-            return rows.genomes, model.predict(rows)
-        front = ParetoFront.of(archive.evaluations, self.goals)
+            rows = [n for n, genome in enumerate(genomes) if genome not in archive.taken and repair(genome) == genome]
+            listed = self._listed.rows(np.array(rows, dtype=int))
+            return listed.genomes, model.predict(listed)
         return evolved(
             self.space,
             model,
-            [member.candidate.genome for member in front.members],
-            lambda genome: self.fresh(genome, archive.taken, counted=False),
+            [member.candidate.genome for member in ParetoFront.of(archive.evaluations, self.goals).members],
+            lambda genome: self.fresh(repair(genome), archive.taken, counted=False),
             predictions=self.predictions,
             optimism=optimism,
             rng=rng,
         )
-
-    def model(self) -> LossModel:
-        """Return a new model of the losses."""
-        return LossModel(self.space, self.goals, self.predictor, self.seed)
 
     def ask(self, limit: int) -> list[Candidate]:
         """Return what is left of the batch, at most `limit`, or begin the next one if its outcomes are in."""
@@ -167,7 +183,8 @@ class SurrogateStrategy(Strategy):
         genomes = self.space.networks(LISTED)
         if genomes is None:
             return None
-        return self.model().networks([genome for genome in genomes if self.admit(genome, counted=False)])
+        model = LossModel(self.space, self.goals, self.predictor, self.seed)
+        return model.networks([genome for genome in genomes if self.admit(genome, counted=False)])
 
     @cached_property
     def _design(self) -> list[Genome]:
@@ -221,9 +238,10 @@ class SurrogateStrategy(Strategy):
         return lambda: Batch(generation, first, self._chosen(archive, self.generator(generation)))
 
     def _chosen(self, archive: Archive, rng: np.random.Generator) -> list[Genome]:
-        chosen = list(self.choose(archive, rng))[: self.batch_size] if len(archive.evaluations) >= 2 else []
+        with threadpool_limits(1, user_api="blas"):  # more would wait for workers, and change the last bits
+            chosen = list(self.choose(archive, rng))[: self.batch_size] if len(archive.evaluations) >= 2 else []
         while len(chosen) < self.batch_size:
-            genome = self.draw(rng, archive.taken.union(chosen), counted=False)
+            genome = self.draw(rng, archive.taken | set(chosen), counted=False)
             if genome is None:
                 break
             chosen.append(genome)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -10,45 +10,114 @@ from evonas.pareto import crowding_distances, hypervolume_gains, ranks
 from evonas.strategies.surrogate_model import PredictedLosses
 
 SHORT_LIST = 500
-"""Networks whose expected gain is sampled; the others gain less even if they are better than expected."""
+"""Networks whose expected gain is sampled: those that would gain most if they were a deviation better than expected."""
+
+
+def feasible_first(
+    predicted: PredictedLosses, count: int, choose: Callable[[PredictedLosses], np.ndarray]
+) -> np.ndarray:
+    """Return `count` rows: those that `choose` takes of the feasible ones, then the least violating."""
+    feasible, others = np.flatnonzero(predicted.violations <= 0), np.flatnonzero(predicted.violations > 0)
+    chosen = feasible[choose(predicted.rows(feasible))] if feasible.size else feasible
+    least = others[np.argsort(predicted.violations[others], kind="stable")]
+    rows: np.ndarray = np.concatenate([chosen, least])[:count]
+    return rows
 
 
 def by_rank(losses: np.ndarray, count: int) -> np.ndarray:
     """Return the rows of the best `count` losses: by non-domination rank, then by room in their front."""
     ranked = ranks(losses)
     room = np.zeros(len(losses))
-    for rank in range(int(ranked.max(initial=-1)) + 1):
+    for rank in range(int(np.sort(ranked)[:count].max(initial=-1)) + 1):
         front = np.flatnonzero(ranked == rank)
         room[front] = crowding_distances(losses[front])
-        if (ranked <= rank).sum() >= count:
-            break
     return np.lexsort((-room, ranked))[:count]
 
 
-def by_gain(losses: np.ndarray, front: np.ndarray, reference: np.ndarray, count: int) -> np.ndarray:
-    """Return `count` rows, each of which adds most hypervolume to the front and those chosen before it."""
-    return by_expected_gain(losses, losses[None], front, reference, count)
+def by_spread(losses: np.ndarray, front: np.ndarray, count: int, axes: Sequence[int]) -> np.ndarray:
+    """Return `count` rows of the best ranks, each the farthest from the front and those chosen before it.
+
+    Distances are Euclidean in the losses numbered `axes`, each scaled to the range of the best ranks and the front.
+    """
+    ranked = ranks(losses)
+    best = np.flatnonzero(ranked <= np.sort(ranked)[: max(count, 1)].max(initial=-1))
+    points, known = losses[best][:, axes], front[:, axes]
+    together = np.concatenate([points, known])
+    scale = np.ptp(together, axis=0)
+    scale[scale == 0] = 1.0
+    room = np.full(len(points), np.inf)
+    for point in known:
+        room = np.minimum(room, _distances(points, point, scale))
+    chosen: list[int] = []
+    while len(chosen) < min(count, len(best)):
+        row = int(room.argmax())
+        chosen.append(row)
+        room = np.minimum(room, _distances(points, points[row], scale))
+        room[chosen] = -np.inf
+    rows: np.ndarray = best[np.array(chosen, dtype=int)]
+    return rows
 
 
 def by_expected_gain(
-    losses: np.ndarray, samples: np.ndarray, front: np.ndarray, reference: np.ndarray, count: int
+    predicted: PredictedLosses,
+    front: np.ndarray,
+    reference: np.ndarray,
+    count: int,
+    normal: np.ndarray,
 ) -> np.ndarray:
-    """Return `count` rows, each of which adds most hypervolume on the mean over `samples`, (samples, rows, objectives).
+    """Return `count` rows, each of which is expected to add most hypervolume to the front and those chosen before it.
 
-    What is chosen joins the front with its expected `losses`. Where nothing adds any, the ranks of the least sampled
-    losses decide.
+    The expectation is the mean over losses at `normal` deviations from the predicted ones, shape (samples, objectives).
+    What is chosen joins the front as predicted. Where nothing is expected to add any, ranks decide.
     """
-    chosen: list[int] = []
-    count = min(count, len(losses))
+    optimistic = predicted.losses - predicted.deviations
+    gains = hypervolume_gains(optimistic, front, reference)
+    short = np.argsort(-gains, kind="stable")[: max(SHORT_LIST, count)]
+    losses = predicted.losses[short]
+    samples = losses + normal[:, None, :] * predicted.deviations[short]
+
+    def expected(front: np.ndarray) -> np.ndarray:
+        points = samples.reshape(-1, losses.shape[1])
+        gains: np.ndarray = hypervolume_gains(points, front, reference).reshape(len(samples), -1).mean(axis=0)
+        return gains
+
+    rows: np.ndarray = short[_greedily(expected, losses, front, count, otherwise=optimistic[short])]
+    return rows
+
+
+def by_sampled_gain(
+    predicted: PredictedLosses, front: np.ndarray, reference: np.ndarray, count: int, rng: np.random.Generator
+) -> np.ndarray:
+    """Return `count` rows, each of which adds most hypervolume if its losses are as sampled, anew for each choice.
+
+    What is chosen joins the front as predicted. Where no sample adds any, ranks decide.
+    """
+
+    def sampled(front: np.ndarray) -> np.ndarray:
+        drawn = predicted.losses + rng.standard_normal(predicted.losses.shape) * predicted.deviations
+        return hypervolume_gains(drawn, front, reference)
+
+    otherwise = predicted.losses - predicted.deviations
+    return _greedily(sampled, predicted.losses, front, count, otherwise=otherwise)
+
+
+def _greedily(
+    gains_over: Callable[[np.ndarray], np.ndarray],
+    losses: np.ndarray,
+    front: np.ndarray,
+    count: int,
+    *,
+    otherwise: np.ndarray,
+) -> np.ndarray:
+    """Return rows in the order in which they gain most over the front with those before, then by `otherwise`."""
     left = np.ones(len(losses), dtype=bool)
-    points = samples.reshape(-1, losses.shape[1])
-    while len(chosen) < count:
-        gains = hypervolume_gains(points, front, reference).reshape(len(samples), -1).mean(axis=0)
-        gains[~left] = -np.inf
+    chosen: list[int] = []
+    while len(chosen) < min(count, len(losses)):
+        gains = np.where(left, gains_over(front), 0.0)
         best = int(gains.argmax())
         if gains[best] <= 0:
             others = np.flatnonzero(left)
-            chosen += others[by_rank(samples[:, others].min(axis=0), count - len(chosen))].tolist()
+            chosen += others[by_rank(otherwise[others], count - len(chosen))].tolist()
             break
         chosen.append(best)
         left[best] = False
@@ -56,15 +125,6 @@ def by_expected_gain(
     return np.array(chosen, dtype=int)
 
 
-def expected_gain(
-    predicted: PredictedLosses, front: np.ndarray, reference: np.ndarray, count: int, samples: int, rng: np.random.Generator
-) -> np.ndarray:
-    feasible = np.flatnonzero(predicted.violations <= 0)
-    optimistic = predicted.losses[feasible] - predicted.deviations[feasible]
-    gains = hypervolume_gains(optimistic, front, reference)
-    short = feasible[np.argsort(-gains, kind="stable")[:SHORT_LIST]]
-    losses, deviations = predicted.losses[short], predicted.deviations[short]
-    normal = rng.standard_normal((samples // 2, losses.shape[1]))
-    normal = np.concatenate([normal, -normal])
-    drawn = losses + normal[:, None, :] * deviations
-    return short[by_expected_gain(losses, drawn, front, reference, count)]
+def _distances(points: np.ndarray, point: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    distances: np.ndarray = np.linalg.norm((points - point) / scale, axis=1)
+    return distances

@@ -14,6 +14,9 @@ from evonas.predictor import Encoding, Features, Predictor
 from evonas.seeds import derive_seed
 from evonas.space import Genome, SearchSpace
 
+CHUNK = 200
+"""Networks that are predicted at a time: what a kernel makes of them stays in a processor's cache."""
+
 
 @dataclass(frozen=True)
 class Networks:
@@ -97,6 +100,10 @@ class LossModel:
 
     def predict(self, networks: Networks) -> PredictedLosses:
         """Return what is expected of networks."""
+        chunks = [np.arange(first, min(first + CHUNK, len(networks))) for first in range(0, len(networks), CHUNK)]
+        return PredictedLosses.joined([self._predicted(networks.rows(chunk)) for chunk in chunks or [np.arange(0)]])
+
+    def _predicted(self, networks: Networks) -> PredictedLosses:
         means, deviations = dict(networks.costs), {name: np.zeros(len(networks)) for name in networks.costs}
         for name, predictor in self._fitted.items():
             prediction = predictor.predict(networks.features)
