@@ -49,6 +49,11 @@ OURS: dict[str, dict[str, object]] = {
     },
     "local search": {"use": "evonas.strategies.local_search:LocalSearch", "population": POPULATION},
     "expected hypervolume": {"use": "evonas.strategies.expected_hypervolume:ExpectedHypervolume"},
+    "LINAS": {"use": "evonas.strategies.linas:LINAS"},
+    "MSuNAS": {"use": "evonas.strategies.msunas:MSuNAS"},
+    "neural predictor": {"use": "evonas.strategies.neural_predictor:NeuralPredictor"},
+    "GBDT-NAS": {"use": "evonas.strategies.gbdt_nas:GBDTNAS"},
+    "BANANAS": {"use": "evonas.strategies.bananas:BANANAS"},
 }  # fmt: skip
 CONTESTANTS = {
     **{name: Contestant(name, recipe) for name, recipe in OURS.items()},
