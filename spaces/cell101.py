@@ -29,7 +29,7 @@ MOST_EDGES = 9
 EDGES = tuple((source, target) for target in range(1, VERTICES) for source in range(target))
 """(source, target) of the first 21 genes, each 1 where the edge exists."""
 
-NEIGHBOURS = 20
+NEIGHBOURS = 10
 """How many genomes of the space are offered in place of one that is not in it."""
 
 KERNELS = {"conv3x3-bn-relu": 3, "conv1x1-bn-relu": 1}
@@ -153,7 +153,7 @@ class Cell101(SearchSpace):
                 return genome
 
     def nearest(self, genome: Genome) -> Sequence[Genome]:
-        """Return the genome if it belongs to the space, else others with an edge more or as many less as it takes.
+        """Return the genome if it belongs to the space, else up to `NEIGHBOURS` with an edge more or a few less.
 
         Which edges, chance decides, the same for the same genome.
         """
@@ -249,16 +249,20 @@ def _belongs(genome: Genome) -> bool:
 
 
 def _repaired(genome: Genome, rng: np.random.Generator) -> Genome:
-    """Return a genome of the space: one edge is added if no path is there, edges are taken away while they are many."""
-    edges = _edges(genome)
+    """Return a genome of the space: an edge is added if there is no path; if edges are many, one by one is taken away.
+
+    Each time chance decides among the edges that serve and, when they are taken away, leave the most others a path.
+    """
+    edges: Set[tuple[int, int]] = _edges(genome)
     if not edges:
-        present = [edge for edge, chosen in zip(EDGES, genome, strict=False) if chosen]
-        joining = [edge for edge in EDGES if edge not in present and _edges(_genome({*present, edge}, ()))]
-        edges = _edges(_genome({*present, joining[rng.integers(len(joining))]}, ()))
-    for edge in rng.permutation(sorted(edges)).tolist():
-        if len(edges) <= MOST_EDGES:
-            break
-        edges = _edges(_genome(edges - {tuple(edge)}, ())) or edges
+        present = {edge for edge, chosen in zip(EDGES, genome, strict=False) if chosen}
+        joined = [whole for edge in EDGES if (whole := _edges(_genome(present | {edge}, ())))]
+        edges = joined[rng.integers(len(joined))]
+    while len(edges) > MOST_EDGES:
+        smaller = [_edges(_genome(edges - {edge}, ())) for edge in sorted(edges)]
+        most = max(map(len, smaller))
+        largest = [rest for rest in smaller if len(rest) == most]
+        edges = largest[rng.integers(len(largest))]
     return _genome(edges, genome[len(EDGES) :])
 
 

@@ -181,8 +181,7 @@ def test_bred_graphs_outside_the_space_are_moved_into_it_by_few_edges() -> None:
             assert TINY.validate(other) == other
             assert other[len(EDGES) :] == genome[len(EDGES) :]
         counts = [_count(other) for other in near]
-        assert max(counts) == (1 if genome == NO_PATH else MOST_EDGES)
-        assert np.median(counts) >= max(counts) - 1  # an edge less can leave others without a path
+        assert set(counts) == ({1} if genome == NO_PATH else {MOST_EDGES})
 
 
 def test_a_graph_of_the_space_is_its_own_nearest() -> None:
