@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import permutations
+from itertools import permutations, product
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -208,27 +208,35 @@ def _canonical(genome: Genome) -> Genome:
     """Return the canonical genome of one that belongs to the space."""
     edges = _edges(genome)
     vertices = sorted({vertex for edge in edges for vertex in edge})
-    matrix = np.array([[(source, target) in edges for target in vertices] for source in vertices])
-    operations = np.array([0, *(genome[len(EDGES) + vertex - 1] for vertex in vertices[1:-1]), 0])
-    orders, edge_values, operation_values = _orders(len(vertices))
-    reordered = matrix[orders[:, :, None], orders[:, None, :]].reshape(len(orders), -1)
-    keys = reordered @ edge_values + operations[orders] @ operation_values
-    best = orders[keys.argmin()]
-    position = {vertices[vertex]: number for number, vertex in enumerate(best)} | {_OUTPUT: _OUTPUT}
-    return _genome({(position[s], position[t]) for s, t in edges}, operations[best][1:-1].tolist())
+    number = {vertex: position for position, vertex in enumerate(vertices)}
+    positions, edge_keys, operation_keys = _orders(len(vertices))
+    operations = {number[vertex]: genome[len(EDGES) + vertex - 1] for vertex in vertices[1:-1]}
+    keys = np.zeros(len(positions), dtype=np.int64)
+    for source, target in edges:
+        keys += edge_keys[number[source], number[target]]
+    for vertex, operation in operations.items():
+        keys += operation_keys[vertex] * operation
+    best = dict(enumerate(positions[keys.argmin()].tolist()))
+    place = {vertex: best[number[vertex]] for vertex in vertices} | {_OUTPUT: _OUTPUT}
+    ordered = sorted(operations, key=best.__getitem__)
+    return _genome({(place[s], place[t]) for s, t in edges}, [operations[vertex] for vertex in ordered])
 
 
 @lru_cache(maxsize=VERTICES)
-def _orders(count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return all orders of vertices, and what an edge (by its place in a flat matrix) and an operation add to a key.
+def _orders(count: int) -> tuple[np.ndarray, dict[tuple[int, int], np.ndarray], list[np.ndarray]]:
+    """Return the positions of vertices in each of their orders, shape (orders, count), and what makes up the keys.
 
-    An edge downwards adds more than all edges upwards, an edge more than all operations.
+    For each order, that is what an edge adds, and what operation 1 of a vertex adds. An edge downwards adds more than
+    all edges upwards, an edge more than all operations.
     """
-    orders = np.array([(0, *inner, count - 1) for inner in permutations(range(1, count - 1))])
-    source, target = np.indices((count, count))
-    bit = np.where(source < target, source + target * (target - 1) // 2, len(EDGES))
-    operation_values = len(OPERATIONS) ** np.arange(count)[::-1]
-    return orders, (len(OPERATIONS) ** count * 2**bit).ravel(), operation_values
+    positions = np.array([(0, *inner, count - 1) for inner in permutations(range(1, count - 1))])
+    operation_keys = [len(OPERATIONS) ** (count - 1 - positions[:, vertex]) for vertex in range(count)]
+    edge_keys = {}
+    for source, target in product(range(count), repeat=2):
+        low, high = positions[:, source], positions[:, target]
+        bit = np.where(low < high, low + high * (high - 1) // 2, len(EDGES))
+        edge_keys[source, target] = len(OPERATIONS) ** count * 2**bit
+    return positions, edge_keys, operation_keys
 
 
 def _edges(genome: Genome) -> frozenset[tuple[int, int]]:
