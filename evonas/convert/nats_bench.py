@@ -42,6 +42,8 @@ def _results(source: Path, epochs: int, tell: Tell) -> Iterator[Results]:
 def _read(file: Path, tell: Tell) -> object:
     try:
         with watched(file, tell) as stream, bz2.BZ2File(stream) as unpacked:
-            return restricted_pickle.load(unpacked, file)
+            whole = restricted_pickle.load(unpacked, file)
+            unpacked.read()  # to the end, where the checksum is
+            return whole
     except (OSError, EOFError) as error:
         raise DataError(f"{file} is no bz2 file, or is damaged or cut short: get it again ({error})") from error
