@@ -101,5 +101,7 @@ def _convert(convert: Callable[[Tell], Converted], target: Path) -> None:
         converted = convert(lambda share: progress.update(task, completed=share))
     write(converted, target)
     typer.echo(f"{target}: {len(converted):,} networks, columns {', '.join(converted.columns)}", err=True)
-    typer.echo("What follows is an experiment that searches it: > experiment.yaml keeps it for 'evonas run'\n", err=True)
+    typer.echo(
+        "What follows is an experiment that searches it: > experiment.yaml keeps it for 'evonas run'\n", err=True
+    )
     typer.echo(converted.experiment.replace("FILE", str(target.absolute())), nl=False)

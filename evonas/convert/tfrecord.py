@@ -22,7 +22,7 @@ def records(stream: IO[bytes], origin: object) -> Iterator[bytes]:
     number = 0
     while header := stream.read(12):
         number += 1
-        if len(header) < 12 or struct.unpack("<I", header[8:])[0] != _masked_crc32c(header[:8]):
+        if len(header) < 12 or struct.unpack("<I", header[8:])[0] != masked_crc32c(header[:8]):
             what = "is no TFRecord file" if number == 1 else f"is damaged or cut short at record {number}"
             raise DataError(f"{origin} {what}: get it again")
         length = struct.unpack("<Q", header[:8])[0]
@@ -41,43 +41,49 @@ def fields(message: bytes) -> dict[int, list[Field]]:
     position = 0
     while position < len(message):
         key, position = _varint(message, position)
-        value: Field
-        match key & 7:
-            case 0:
-                value, position = _varint(message, position)
-            case 1:
-                value, position = struct.unpack_from("<d", message, position)[0], position + 8
-            case 2:
-                length, position = _varint(message, position)
-                value, position = message[position : position + length], position + length
-            case 5:
-                value, position = struct.unpack_from("<f", message, position)[0], position + 4
-            case other:
-                raise ValueError(f"no protocol buffer has a field of wire type {other}")
+        number, wire_type = key >> 3, key & 7
+        if wire_type == _VARINT:
+            value, position = _varint(message, position)
+            found.setdefault(number, []).append(value)
+            continue
+        if wire_type == _LONG:
+            size, position = _varint(message, position)
+        elif wire_type in _NUMBERS:
+            size = struct.calcsize(_NUMBERS[wire_type])
+        else:
+            raise ValueError(f"no field of a protocol buffer has the wire type {wire_type}")
+        content, position = message[position : position + size], position + size
         if position > len(message):
-            raise ValueError("the protocol buffer is cut short")
-        found.setdefault(key >> 3, []).append(value)
+            raise ValueError(_SHORT)
+        read = content if wire_type == _LONG else float(struct.unpack(_NUMBERS[wire_type], content)[0])
+        found.setdefault(number, []).append(read)
     return found
+
+
+def masked_crc32c(data: bytes) -> int:
+    """Return the CRC-32C of data, as TFRecord files write it: rotated by 15 bits, plus an offset."""
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc = _TABLE[(crc ^ byte) & 0xFF] ^ (crc >> 8)
+    crc ^= 0xFFFFFFFF
+    return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
+
+
+_VARINT, _LONG = 0, 2
+_NUMBERS = {1: "<d", 5: "<f"}
+_SHORT = "the protocol buffer is cut short"
 
 
 def _varint(message: bytes, position: int) -> tuple[int, int]:
     value = shift = 0
     while True:
         if position >= len(message):
-            raise ValueError("the protocol buffer is cut short")
+            raise ValueError(_SHORT)
         byte = message[position]
         value |= (byte & 0x7F) << shift
         position, shift = position + 1, shift + 7
         if byte < 0x80:
             return value, position
-
-
-def _masked_crc32c(data: bytes) -> int:
-    crc = 0xFFFFFFFF
-    for byte in data:
-        crc = _TABLE[(crc ^ byte) & 0xFF] ^ (crc >> 8)
-    crc ^= 0xFFFFFFFF
-    return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
 
 
 def _crc_of_byte(byte: int) -> int:
