@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from evonas.errors import ConfigError, GenomeError
+from evonas.network_table import Duplicates, Genes, NetworkTable
 from evonas.seeds import generator
 from evonas.space import Genome, Metrics, SearchSpace
-from evonas.table import Column, Duplicates, Genes, NetworkTable, named_columns
+from evonas.table import Column, named_columns
 
 if TYPE_CHECKING:
     from torch import nn
@@ -59,6 +60,10 @@ class Table(SearchSpace):
         """Return the static costs that the table says: none, where no column is named."""
         row = self._row(genome)
         return {name: column[row] for name, column in self._costs.items()}
+
+    def fingerprint(self) -> str:
+        """Return a hash of the table's file."""
+        return self.table.fingerprint()
 
     def sample(self, rng: np.random.Generator) -> Genome:
         """Draw a network of the table, each as likely as another."""

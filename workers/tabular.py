@@ -10,9 +10,10 @@ import numpy as np
 
 from evonas.errors import ConfigError, DataError
 from evonas.evaluation import Evaluator, Metric, Source
+from evonas.network_table import Duplicates, NetworkTable
 from evonas.space import Genome, Metrics, SearchSpace
 from evonas.spaces.table import Table
-from evonas.table import Column, Duplicates, NetworkTable, named_columns
+from evonas.table import Column, named_columns
 
 
 @dataclass(frozen=True)
