@@ -105,7 +105,7 @@ def test_the_strings_of_nas_bench_macro_are_all_of_its_space() -> None:
 
 def test_rows_of_one_network_are_refused_or_averaged(tmp_path: Path) -> None:
     text = "op,seed,error\na,0,1\nb,0,5\na,1,2\nb,1,\na,2,6\n"
-    with pytest.raises(DataError, match="rows 1 and 3 are the same network, op=a: .* or say duplicates=mean"):
+    with pytest.raises(DataError, match=r"rows 1 and 3 are the same network, op=a: .* or say duplicates=mean"):
         table(tmp_path, text, genes=["op"])
     assert len(table(tmp_path, text, genes=["op", "seed"])) == 5
     mean = table(tmp_path, text, genes=["op"], duplicates="mean")
@@ -153,7 +153,7 @@ def test_a_column_of_lists_is_no_gene(tmp_path: Path) -> None:
 
     path = tmp_path / "lists.parquet"
     parquet.write_table(pa.table({"ops": [[0, 1], [1, 0]]}), path)
-    with pytest.raises(DataError, match="'ops' holds list<.*>, and a gene is a number or a name"):
+    with pytest.raises(DataError, match=r"'ops' holds list<.*>, and a gene is a number or a name"):
         NetworkTable(path, genes=["ops"])
 
 

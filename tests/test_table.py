@@ -31,7 +31,7 @@ def test_columns_are_numbers_or_texts_and_what_is_missing_is_nan(suffix: str, tm
     np.testing.assert_array_equal(numbers(table, "params", path), [7.0, 9.0])
     with pytest.raises(DataError, match=r"measured\S+ has no column 'parms'; did you mean 'params'\?"):
         numbers(table, "parms", path)
-    with pytest.raises(DataError, match="'note' must hold numbers, and row 2 holds 'n.a.'"):
+    with pytest.raises(DataError, match=r"'note' must hold numbers, and row 2 holds 'n.a.'"):
         numbers(table, "note", path)
 
 
