@@ -27,7 +27,8 @@ Matrix = Sequence[Sequence[int]]
 
 
 class TestCell101(SpaceContract):
-    space = Cell101(stem_channels=8, modules_per_stack=2, input_shape=(3, 9, 7), classes=5)
+    space = Cell101(stem_channels=7, stacks=2, modules_per_stack=2, input_shape=(3, 9, 7), classes=5)
+    built = 4
 
 
 # --- the published table ----------------------------------------------------------------------------------------------
