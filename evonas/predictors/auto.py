@@ -1,0 +1,161 @@
+"""The choice among predictors, or their blend, by cross-validation on the rows at hand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from evonas.component import Component
+from evonas.errors import ConfigError, require
+from evonas.predictor import Features, Predictor
+from evonas.predictors.base import Arrays, Regressor
+from evonas.seeds import generator
+
+CANDIDATES: tuple[str | dict[str, Any], ...] = (
+    "evonas.predictors.ridge:Ridge",
+    "evonas.predictors.gp:GP",
+    {"use": "evonas.predictors.forest:Forest", "trees": 50},
+)
+"""What is tried by default: what is quick, and needs no extra."""
+
+_PULL = 0.05
+"""How strongly weights are drawn to equal ones: the squared distance counts as this share of the targets' variance."""
+
+_FEWEST = 8
+"""Rows below which there is nothing to choose by: all candidates are averaged."""
+
+
+class Auto(Regressor):
+    """Tries candidates in k-fold cross-validation, and blends them, or takes the best alone.
+
+    With `blend` off it is the choice of MSuNAS (Lu et al., ECCV 2020): the highest mean of Kendall's tau over the folds
+    minus its deviation. From few rows that is a noisy choice, and a blend is mostly better than the best: by default
+    candidates are stacked (Breiman 1996), with weights that are not negative and have the least squared error in the
+    folds. Deviation from that paper: weights are drawn to equal ones, because those of few rows are noisy, too.
+
+    Folds are dealt `repeats` times. The deviation is the mixture's, stretched so that errors in the folds have it.
+    `candidates` are import paths, or mappings of `use` and options.
+    """
+
+    def __init__(
+        self,
+        seed: int,
+        candidates: Sequence[str | dict[str, Any]] = CANDIDATES,
+        folds: int = 5,
+        repeats: int = 1,
+        blend: bool = True,
+    ) -> None:
+        require("folds", folds, folds >= 2, "2 or more")
+        require("repeats", repeats, repeats >= 1, "1 or more")
+        require("candidates", list(candidates), len(candidates) > 0, "at least one predictor")
+        super().__init__(seed)
+        self.candidates = tuple(candidates)
+        self.folds = folds
+        self.repeats = repeats
+        self.blend = blend
+        self._unlabelled: Features | None = None
+
+    def pretrain(self, features: Features) -> None:
+        """Hand the rows to every candidate, when it is built."""
+        self._unlabelled = features
+
+    def _learn(self, features: Features, targets: np.ndarray) -> Arrays:
+        candidates = self._built()
+        weights, stretch = self._judged(candidates, features, targets)
+        learnt = {"weights": weights, "stretch": np.array(stretch)}
+        for number in np.flatnonzero(weights):
+            candidates[number].fit(features, targets)
+            learnt |= {f"{number}/{name}": array for name, array in candidates[number].state().items()}
+        return learnt
+
+    def _estimate(self, features: Features, learnt: Arrays) -> tuple[np.ndarray, np.ndarray]:
+        weights = learnt["weights"]
+        used = np.flatnonzero(weights)
+        predictions = []
+        for number in used:
+            candidate = self._build(self.candidates[number])
+            start = f"{number}/"
+            candidate.restore({name.removeprefix(start): learnt[name] for name in learnt if name.startswith(start)})
+            predictions.append(candidate.predict(features))
+        means, stds = np.array([p.mean for p in predictions]), np.array([p.std for p in predictions])
+        mean, std = _mixture(means, stds, weights[used])
+        return mean, float(learnt["stretch"]) * std
+
+    def _built(self) -> list[Predictor]:
+        candidates = [self._build(candidate) for candidate in self.candidates]
+        if self._unlabelled is not None:
+            for candidate in candidates:
+                candidate.pretrain(self._unlabelled)
+        return candidates
+
+    def _build(self, candidate: str | Mapping[str, Any]) -> Predictor:
+        component = Component.of(candidate)
+        predictor = component.build({"seed": self.seed})
+        if not isinstance(predictor, Predictor):
+            raise ConfigError(f"'candidates' are predictors, and {component.use} is none: 'evonas list' shows them")
+        return predictor
+
+    def _judged(
+        self, candidates: Sequence[Predictor], features: Features, targets: np.ndarray
+    ) -> tuple[np.ndarray, float]:
+        """Return the weight of each candidate, and by what the deviation of their mixture is to be multiplied."""
+        if len(targets) < _FEWEST or not targets.any():
+            return np.full(len(candidates), 1 / len(candidates)), 1.0
+        rng, folds = generator(self.seed, "auto"), min(self.folds, len(targets) // 4)
+        taus, means, stds, truths = [], [], [], []
+        for _ in range(self.repeats):
+            deal = rng.permutation(len(targets)) % folds
+            for fold in range(folds):
+                asked = deal == fold
+                for candidate in candidates:
+                    candidate.fit(features.rows(~asked), targets[~asked])
+                predictions = [candidate.predict(features.rows(asked)) for candidate in candidates]
+                taus.append([_tau(prediction.mean, targets[asked]) for prediction in predictions])
+                means.append([prediction.mean for prediction in predictions])
+                stds.append([prediction.std for prediction in predictions])
+                truths.append(targets[asked])
+        expected, truth = np.concatenate(means, axis=1), np.concatenate(truths)
+        weights = _stacked(expected, truth) if self.blend else _best(np.array(taus))
+        mean, std = _mixture(expected, np.concatenate(stds, axis=1), weights)
+        stretch = np.sqrt(np.mean(((mean - truth) / np.maximum(std, 1e-9)) ** 2))
+        return weights, float(np.clip(stretch, 0.5, 2.0))
+
+
+def _best(taus: np.ndarray) -> np.ndarray:
+    """Return weight 1 of the candidate with the best score, from Kendall's tau of shape (folds, candidates)."""
+    scores = taus.mean(axis=0) - taus.std(axis=0)
+    weights = np.zeros(len(scores))
+    weights[scores.argmax()] = 1.0
+    return weights
+
+
+def _stacked(predictions: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """Return weights that sum to 1, from predictions of shape (candidates, rows); weights near 0 are 0."""
+    from scipy.optimize import nnls
+
+    count, pull = len(predictions), np.sqrt(_PULL * len(targets))
+    weights, _ = nnls(
+        np.vstack([predictions.T, pull * np.eye(count)]), np.concatenate([targets, np.full(count, pull / count)])
+    )
+    if not weights.any():  # all are worse than nothing
+        return np.full(count, 1 / count)
+    weights[weights < 0.05 * weights.sum()] = 0.0
+    return np.asarray(weights / weights.sum())
+
+
+def _mixture(means: np.ndarray, stds: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean and deviation of the mixture of predictions, shape (candidates, rows) each."""
+    mean: np.ndarray = weights @ means
+    variance: np.ndarray = weights @ (stds**2 + (means - mean) ** 2)
+    return mean, np.sqrt(variance)
+
+
+def _tau(predicted: np.ndarray, truth: np.ndarray) -> float:
+    """Return Kendall's tau; 0 where one side is constant."""
+    from scipy.stats import kendalltau
+
+    if np.ptp(predicted) == 0 or np.ptp(truth) == 0:
+        return 0.0
+    return float(kendalltau(predicted, truth).statistic)
