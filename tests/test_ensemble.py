@@ -8,4 +8,4 @@ from evonas.component import Component
 
 
 class TestEnsemble(PredictorContract):
-    component = Component("evonas.predictors.ensemble:Ensemble", {"steps": 150})
+    component = Component("evonas.predictors.ensemble:Ensemble", {"steps": 150, "learning_rate": 0.03})

@@ -29,7 +29,7 @@ class Ensemble(Regressor):
     """
 
     def __init__(
-        self, seed: int, members: int = 5, hidden: int = 48, steps: int = 400, learning_rate: float = 0.005
+        self, seed: int, members: int = 5, hidden: int = 48, steps: int = 400, learning_rate: float = 0.01
     ) -> None:
         require("members", members, members >= 1, "1 or more")
         require("hidden", hidden, hidden >= 1, "1 or more")
