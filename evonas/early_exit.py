@@ -56,7 +56,8 @@ class EarlyExit:
         costs = self.space.costs(genome)
         for gate in self.gates:
             if (initial or gate.applies_to == "all") and not gate.passes(costs[gate.metric]):
-                self._turned_away[gate.name] += counted
+                if counted:
+                    self._turned_away[gate.name] += 1
                 return False
         return True
 

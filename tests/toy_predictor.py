@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
+from typing import ClassVar
 
 import numpy as np
 
@@ -35,3 +37,26 @@ class Linear(Predictor):
 
     def restore(self, state: Mapping[str, np.ndarray]) -> None:
         self.weights, self.mean, self.std = state["weights"], float(state["mean"]), float(state["std"])
+
+
+class Slow(Linear):
+    """Says that it is fitting, and in which thread, and goes on when it may."""
+
+    fitting: ClassVar = threading.Event()
+    may_end: ClassVar = threading.Event()
+    thread = ""
+
+    def fit(self, features: Features, targets: np.ndarray) -> None:
+        type(self).thread = threading.current_thread().name
+        self.fitting.set()
+        assert self.may_end.wait(10)
+        super().fit(features, targets)
+
+
+class Broken(Linear):
+    """Cannot be fitted."""
+
+    MESSAGE = "no rows to divide by"
+
+    def fit(self, features: Features, targets: np.ndarray) -> None:
+        raise ZeroDivisionError(self.MESSAGE)

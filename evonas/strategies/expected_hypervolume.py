@@ -20,9 +20,10 @@ class ExpectedHypervolume(SurrogateStrategy):
 
     Options: those of SurrogateStrategy; `samples`, at how many pairs of opposite deviations the gain is averaged.
 
-    Deviations from the paper: networks are chosen one after the other, each after those before it have joined the
-    front as predicted, where the paper evaluates one at a time; the expectation is sampled; networks that are expected
-    to violate constraints come last.
+    Deviations from the paper: the expectation is sampled; a batch is chosen one after the other, each network after
+    those before it have joined the front of every sample (as in Daulton et al. 2020, but with samples in which all
+    predictions are off by the same deviations), where the paper evaluates one at a time; networks that are expected to
+    violate constraints come last.
     """
 
     def __init__(

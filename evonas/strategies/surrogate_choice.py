@@ -59,29 +59,26 @@ def by_spread(losses: np.ndarray, front: np.ndarray, count: int, axes: Sequence[
 
 
 def by_expected_gain(
-    predicted: PredictedLosses,
-    front: np.ndarray,
-    reference: np.ndarray,
-    count: int,
-    normal: np.ndarray,
+    predicted: PredictedLosses, front: np.ndarray, reference: np.ndarray, count: int, normal: np.ndarray
 ) -> np.ndarray:
     """Return `count` rows, each of which is expected to add most hypervolume to the front and those chosen before it.
 
-    The expectation is the mean over losses at `normal` deviations from the predicted ones, shape (samples, objectives).
-    What is chosen joins the front as predicted. Where nothing is expected to add any, ranks decide.
+    The expectation is the mean over samples, each of which has all losses off by the same `normal` deviations, shape
+    (samples, objectives). What is chosen joins the front of each sample as it is there: where predictions are wrong,
+    they are wrong together, and the next choice hopes for something else. Where nothing gains, ranks decide.
     """
     optimistic = predicted.losses - predicted.deviations
     gains = hypervolume_gains(optimistic, front, reference)
     short = np.argsort(-gains, kind="stable")[: max(SHORT_LIST, count)]
-    losses = predicted.losses[short]
-    samples = losses + normal[:, None, :] * predicted.deviations[short]
+    samples = predicted.losses[short] + normal[:, None, :] * predicted.deviations[short]
 
-    def expected(front: np.ndarray) -> np.ndarray:
-        points = samples.reshape(-1, losses.shape[1])
-        gains: np.ndarray = hypervolume_gains(points, front, reference).reshape(len(samples), -1).mean(axis=0)
-        return gains
+    def gains_with(chosen: list[int]) -> np.ndarray:
+        fronts = (np.concatenate([front, losses[chosen]]) for losses in samples)
+        each = [hypervolume_gains(losses, with_, reference) for losses, with_ in zip(samples, fronts, strict=True)]
+        mean: np.ndarray = np.mean(each, axis=0)
+        return mean
 
-    rows: np.ndarray = short[_greedily(expected, losses, front, count, otherwise=optimistic[short])]
+    rows: np.ndarray = short[_greedily(gains_with, optimistic[short], count)]
     return rows
 
 
@@ -93,35 +90,26 @@ def by_sampled_gain(
     What is chosen joins the front as predicted. Where no sample adds any, ranks decide.
     """
 
-    def sampled(front: np.ndarray) -> np.ndarray:
+    def gains_with(chosen: list[int]) -> np.ndarray:
         drawn = predicted.losses + rng.standard_normal(predicted.losses.shape) * predicted.deviations
-        return hypervolume_gains(drawn, front, reference)
+        return hypervolume_gains(drawn, np.concatenate([front, predicted.losses[chosen]]), reference)
 
-    otherwise = predicted.losses - predicted.deviations
-    return _greedily(sampled, predicted.losses, front, count, otherwise=otherwise)
+    return _greedily(gains_with, predicted.losses - predicted.deviations, count)
 
 
-def _greedily(
-    gains_over: Callable[[np.ndarray], np.ndarray],
-    losses: np.ndarray,
-    front: np.ndarray,
-    count: int,
-    *,
-    otherwise: np.ndarray,
-) -> np.ndarray:
-    """Return rows in the order in which they gain most over the front with those before, then by `otherwise`."""
-    left = np.ones(len(losses), dtype=bool)
+def _greedily(gains_with: Callable[[list[int]], np.ndarray], optimistic: np.ndarray, count: int) -> np.ndarray:
+    """Return the rows that gain most with those chosen before them; where none gains, the best `optimistic` ranks."""
+    left = np.ones(len(optimistic), dtype=bool)
     chosen: list[int] = []
-    while len(chosen) < min(count, len(losses)):
-        gains = np.where(left, gains_over(front), 0.0)
+    while len(chosen) < min(count, len(optimistic)):
+        gains = np.where(left, gains_with(chosen), 0.0)
         best = int(gains.argmax())
         if gains[best] <= 0:
             others = np.flatnonzero(left)
-            chosen += others[by_rank(otherwise[others], count - len(chosen))].tolist()
+            chosen += others[by_rank(optimistic[others], count - len(chosen))].tolist()
             break
         chosen.append(best)
         left[best] = False
-        front = np.vstack([front, losses[best]])
     return np.array(chosen, dtype=int)
 
 
