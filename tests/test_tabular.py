@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import math
+import re
 from collections.abc import Mapping
 from itertools import product
 from pathlib import Path
@@ -328,6 +329,19 @@ def test_mistakes_are_told_with_the_way_out(
         prepare(parse(experiment(write(tmp_path / "mine.csv")), [mistake]))
     assert said in str(told.value)
     assert "\n" not in str(told.value)
+
+
+def test_the_example_of_the_docs_is_searched_as_it_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (EXPERIMENTS.parent / "docs" / "tables.md").read_text()
+    blocks = dict(re.findall(r"^```(\w+)\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "measured.csv").write_text(blocks["csv"])
+    (tmp_path / "mine.yaml").write_text(blocks["yaml"])
+    built = prepare(config.load(tmp_path / "mine.yaml"))
+    assert built.space.size() == 5
+    outcome = evaluate(built.evaluator, Candidate(0, built.space.smallest(), 0))
+    assert isinstance(outcome, Evaluation)
+    assert outcome.metrics == pytest.approx({"params": 4800, "error": 0.185, "ms": 1.2})
 
 
 PUBLISHED = {
