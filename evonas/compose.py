@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from evonas import __version__
 from evonas.component import Component
@@ -23,7 +23,8 @@ from evonas.evaluation import Evaluator, Metric
 from evonas.goals import Constraint, Goals, Objective
 from evonas.history import History
 from evonas.journal import Header
-from evonas.space import Metrics, SearchSpace
+from evonas.pareto import hypervolume_of
+from evonas.space import Gene, Genome, Metrics, SearchSpace
 from evonas.strategies.base import Strategy
 from evonas.tracking.base import Tracker
 
@@ -75,7 +76,21 @@ class Search:
             data_fingerprint=self.data.fingerprint() if self.data else None,
             versions=versions(),
             created=datetime.now(UTC).isoformat(timespec="milliseconds"),
+            space_fingerprint=self.space.fingerprint(),
+            evaluator_fingerprint=self.evaluator.fingerprint(),
+            genes={gene.name: [str(option) for option in gene.options] for gene in self.space.genes},
+            known_hypervolume=self._known_hypervolume(),
         )
+
+    def _known_hypervolume(self) -> float | None:
+        """Return the hypervolume of the best front that constraints and gates admit, where all networks are known."""
+        known = self.evaluator.known_metrics()
+        if known is None:
+            return None
+        gates = [
+            Constraint(gate.metric, gate.at_most, gate.at_least) for gate in self.gates if gate.applies_to == "all"
+        ]
+        return hypervolume_of(known, Goals(self.goals.objectives, (*self.goals.constraints, *gates)))
 
     def evaluation_facts(self) -> dict[str, Any]:
         """Return all that decides an evaluation, besides genome, budget and seed, as JSON-plain values.
@@ -87,6 +102,7 @@ class Search:
             **{key: plain[key] for key in ("space", "data", "evaluator")},
             "code": {key: _code(type(part)) for key, part in (("space", self.space), ("evaluator", self.evaluator))},
             "data_fingerprint": self.data.fingerprint() if self.data else None,
+            "space_fingerprint": self.space.fingerprint(),
             "evaluator_fingerprint": self.evaluator.fingerprint(),
             "source": self.evaluator.source,
             "threads": self.experiment.threads,
@@ -121,9 +137,16 @@ def checked(component: Component, kind: type) -> Component:
 
 
 def space_of(history: History) -> SearchSpace:
-    """Return the space of a run, which its genomes belong to."""
-    space: SearchSpace = checked(_component(history, "space"), SearchSpace).build()
-    return space
+    """Return the space of a run; where the file that it read has gone or changed, one that names the run's genes."""
+    header = history.header
+    try:
+        space: SearchSpace = checked(_component(history, "space"), SearchSpace).build()
+        if space.fingerprint() == header.space_fingerprint:
+            return space
+    except DataError:
+        if header.space_fingerprint is None:
+            raise
+    return _NamedGenes(header.genes)
 
 
 def tracker_of(history: History, path: Path) -> Tracker | None:
@@ -133,6 +156,19 @@ def tracker_of(history: History, path: Path) -> Tracker | None:
     supplies = {"run_folder": path.absolute(), "space": space_of(history)}
     tracker: Tracker = checked(_component(history, "tracking"), Tracker).build(supplies)
     return tracker
+
+
+class _NamedGenes(SearchSpace):
+    """What a journal knows of a space whose file is gone: enough to describe its genomes."""
+
+    def __init__(self, genes: Mapping[str, Sequence[str]]) -> None:
+        self.genes = [Gene(name, tuple(options)) for name, options in genes.items()]
+
+    def build(self, genome: Genome) -> NoReturn:
+        raise ConfigError("the file that the space of this run was read from has gone or changed: bring it back")
+
+    def costs(self, genome: Genome) -> Metrics:
+        return {}
 
 
 def _component(history: History, key: str) -> Component:
