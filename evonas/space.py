@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -56,6 +56,10 @@ class SearchSpace(ABC):
         What grows with the batch counts, the input included; weights and statistics of batch norms do not.
         """
         return None
+
+    def recipe(self, genome: Genome) -> Mapping[str, Any]:
+        """Return the options of training that the genome chooses: none, unless recipe genes have joined the space."""
+        return {}
 
     def sample(self, rng: np.random.Generator) -> Genome:
         """Draw a genome, uniform over the options of every gene."""
