@@ -117,7 +117,7 @@ def _as_name(value: str) -> str:
 def _as_choices(value: object) -> object:
     if not isinstance(value, list | tuple) or not value or any(isinstance(option, list | dict) for option in value):
         raise ValueError("must be a list of plain options to choose from, such as [0.05, 0.1]")
-    return value
+    return tuple(value)
 
 
 Choices = Annotated[tuple[Any, ...], BeforeValidator(_as_choices)]
