@@ -14,7 +14,7 @@ class Recipe:
     """Stochastic gradient descent with Nesterov momentum, or AdamW, with linear warm-up and a cosine to zero.
 
     AdamW (Loshchilov and Hutter, ICLR 2019) decouples weight decay from the gradient; `momentum` is its first beta, the
-    second is 0.999. It wants learning rates some ten times lower.
+    second is 0.999.
 
     `weight_decay` acts on weights of two and more axes, not on biases and batch norms (He et al., "Bag of Tricks", CVPR
     2019). `warmup_epochs` may be a fraction. `gradient_clip` bounds the norm of the whole gradient. Augmentation is for
