@@ -13,13 +13,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NoReturn
 
-<<<<<<< HEAD
-from evonas import __version__
-from evonas.component import Component, checked
-=======
 from evonas import __version__, recipe_genes
-from evonas.component import Component
->>>>>>> main
+from evonas.component import Component, checked
 from evonas.config import Experiment, GateConfig, Quantile
 from evonas.dataset import Dataset
 from evonas.early_exit import EarlyExit, Gate, check_reachable, quantile, sample_costs
