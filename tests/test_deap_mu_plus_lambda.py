@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 from deap import algorithms, base, creator, tools
-from strategy_contract import StrategyContract, hopeless, play, proposed
+from strategy_contract import StrategyContract, play, proposed
 from toy import ToySpace, toy_evaluation, toy_goals
 
 from evonas.component import Component
 from evonas.early_exit import EarlyExit
 from evonas.errors import ConfigError
-from evonas.evaluation import Candidate, Evaluation, Outcome
+from evonas.evaluation import Candidate, Evaluation
 from evonas.goals import Constraint, Goals
 from evonas.journal import Finished
 from evonas.pareto import ParetoFront, crowding_distances, ranks
@@ -170,15 +170,6 @@ def test_nothing_is_left_in_deap_s_creator() -> None:
     before = set(vars(creator))
     play(evolution(), 80)
     assert set(vars(creator)) == before
-
-
-def test_one_survivor_is_no_couple() -> None:
-    def lucky(candidate: Candidate) -> Outcome:
-        return toy_evaluation(candidate) if candidate.id == 3 else hopeless(candidate)
-
-    candidates = proposed(play(evolution(population=10), 40, outcome_of=lucky))
-    assert len(candidates) == 40
-    assert not any(candidate.parents for candidate in candidates)
 
 
 def archive_of(strategy: Strategy, budget: int) -> list[Evaluation]:

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from itertools import product
 from typing import Any
 
-from strategy_contract import StrategyContract, play, proposed
+from strategy_contract import StrategyContract, play
 from toy import ToySpace, toy_error, toy_evaluation, toy_goals
 
 from evonas.component import Component
-from evonas.early_exit import EarlyExit, Gate
+from evonas.early_exit import EarlyExit
 from evonas.evaluation import Candidate, Evaluation, Source
 from evonas.goals import Constraint, Goals, Objective
 from evonas.journal import Asked
@@ -122,11 +122,3 @@ def test_what_violates_least_is_climbed_from_until_something_is_feasible() -> No
     assert sizes[0] > 4.0, "there are only two such networks of 729"
     feasible = next(number for number, size in enumerate(sizes) if size <= 2.0)
     assert all(generation[0].parents for generation in asked[1 : feasible + 1]), "in one climb"
-
-
-def test_initial_gates_bound_the_first_generation_only() -> None:
-    gate = Gate("params", at_most=12, applies_to="initial")
-    candidates = proposed(play(local_search(EarlyExit(PLAIN.space, [gate]), population=10), 100))
-    passing = [gate.passes(PLAIN.space.costs(candidate.genome)["params"]) for candidate in candidates]
-    assert all(passing[:10])
-    assert not all(passing[10:])

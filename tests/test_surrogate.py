@@ -1,4 +1,4 @@
-"""Strategies with a predictor: same proposals on any pool, chosen ahead in a thread, and nothing computed in a replay."""
+"""Strategies with a predictor: the same proposals on any pool, chosen ahead in a thread; a replay computes nothing."""
 
 from __future__ import annotations
 

@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 from toy import ToySpace, toy_evaluation, toy_goals
-from toy_predictor import Linear
+from toy_predictor import Linear, Pretrained
 
 from evonas.component import Component
 from evonas.evaluation import Candidate, Evaluation
 from evonas.goals import Constraint, Goals, Objective
-from evonas.strategies.surrogate_model import CHUNK, LossModel
+from evonas.strategies.surrogate_model import CHUNK, UNIFORM, LossModel
 
 SPACE = ToySpace(8, redundant=False)
 LINEAR = Component("toy_predictor:Linear")
@@ -70,8 +70,17 @@ def test_predictions_do_not_depend_on_how_many_are_asked_for() -> None:
     assert len(model.predict(model.networks([])).losses) == 0
 
 
+def test_predictors_are_pretrained_once() -> None:
+    model = LossModel(SPACE, toy_goals(), Component("toy_predictor:Pretrained"), seed=0)
+    Pretrained.rows.clear()
+    for count in (10, 20):
+        model.fit(archive(count))
+    assert Pretrained.rows == [UNIFORM]
+
+
 def test_goals_of_costs_alone_need_no_predictor() -> None:
     model = LossModel(SPACE, Goals((Objective("params", False, 80.0), Objective("macs", True, 0.0))), LINEAR, seed=0)
-    assert model.predictors() == {}
+    Linear.fits = 0
     model.fit(archive(3))
+    assert Linear.fits == 0
     assert model.predict(model.networks([(0,) * 8])).losses.tolist() == [[1.0, -10.0]]

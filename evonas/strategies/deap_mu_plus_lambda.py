@@ -29,8 +29,8 @@ class MuPlusLambda(Generational):
     a mutant's gene to be redrawn (default: one gene a genome), uniformly over all its options. What is left to 1 is the
     probability of a copy, which here means nothing: copies are known.
 
-    A constraint acts through DEAP's `DeltaPenalty`: an infeasible candidate counts as worse in every objective than all
-    others of parents and offspring, by its violation; so whoever violates less dominates.
+    A constraint acts through DEAP's `DeltaPenalty`: in every objective an infeasible candidate counts as worse than the
+    worst of parents and offspring, by its violation; so feasible ones dominate it, and who violates less does.
 
     Deviations: children that repeat a network or that a gate turns away are bred again, and after `ATTEMPTS` rounds
     without a new network uniform genomes fill the generation; failed candidates take no part; the random numbers of

@@ -15,9 +15,6 @@ from evonas.strategies.surrogate import Archive, Design, SurrogateStrategy
 from evonas.strategies.surrogate_choice import by_rank, feasible_first
 from evonas.strategies.surrogate_model import LossModel
 
-PROBES = 2000
-"""Uniform networks of which the effects of options are means."""
-
 
 class GBDTNAS(SurrogateStrategy):
     """Evaluates the best predicted networks of the space that is left without the options that hurt.
@@ -56,7 +53,7 @@ class GBDTNAS(SurrogateStrategy):
     def choose(self, archive: Archive, rng: np.random.Generator) -> Sequence[Genome]:
         """Return the best ranks of the pruned space."""
         model = self.fitted(archive)
-        instead = self._pruned(model, rng)
+        instead = self._pruned(model)
 
         def repair(genome: Genome) -> Genome:
             return tuple(instead.get(choice, choice[1]) for choice in enumerate(genome))
@@ -65,10 +62,9 @@ class GBDTNAS(SurrogateStrategy):
         rows = feasible_first(predicted, self.batch_size, lambda some: by_rank(some.losses, self.batch_size))
         return [genomes[row] for row in rows.tolist()]
 
-    def _pruned(self, model: LossModel, rng: np.random.Generator) -> dict[tuple[int, int], int]:
+    def _pruned(self, model: LossModel) -> dict[tuple[int, int], int]:
         """Return the options that hurt, as (gene, option), and the option that takes the place of each."""
-        probes = [self.space.canonical(self.space.sample(rng)) for _ in range(PROBES)]
-        losses, choices = model.predict(model.networks(probes)).losses, np.array(probes)
+        losses, choices = model.predict(model.uniform).losses, model.uniform.features.choices
         losses = losses / np.where(np.ptp(losses, axis=0) > 0, losses.std(axis=0), 1.0)
         behind: list[tuple[float, int, int, int]] = []
         for gene, column in enumerate(choices.T):

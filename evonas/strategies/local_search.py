@@ -27,7 +27,7 @@ class LocalSearch(Generational):
     is no neighbour; failed candidates take no part.
     """
 
-    def __init__(self, space: SearchSpace, goals: Goals, admit: Admit, seed: int, *, population: int = 20) -> None:
+    def __init__(self, space: SearchSpace, goals: Goals, admit: Admit, seed: int, *, population: int = 10) -> None:
         super().__init__(space, goals, admit, seed, population=population)
         self._archive: list[Evaluation] = []
         self._explored: set[int] = set()

@@ -86,7 +86,7 @@ class SurrogateStrategy(Strategy):
         require("lag", lag, lag >= 0, "at least 0")
         require("predictions", predictions, predictions >= batch, "at least the batch")
         self.predictor = checked(predictor, Predictor)
-        LossModel(space, goals, self.predictor, seed).predictors()  # built for their refusals
+        self._model  # noqa: B018  # built for the refusals of predictors
         self.initial = initial
         self.design = design
         self.batch_size = batch
@@ -108,9 +108,8 @@ class SurrogateStrategy(Strategy):
 
     def fitted(self, archive: Archive) -> LossModel:
         """Return a model of the losses that is fitted to the archive."""
-        model = LossModel(self.space, self.goals, self.predictor, self.seed)
-        model.fit(archive.evaluations)
-        return model
+        self._model.fit(archive.evaluations)
+        return self._model
 
     def front(self, archive: Archive, model: LossModel) -> np.ndarray:
         """Return the losses of the archive's front and, as predicted, of the networks whose outcomes are open."""
@@ -175,16 +174,20 @@ class SurrogateStrategy(Strategy):
         self._look_ahead()
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return what a copy needs: it chooses for itself what a thread is choosing for this one."""
-        return {**self.__dict__, "_ahead": None}
+        """Return what a copy needs: a thread, and what it may be writing to, stays behind."""
+        state = {name: value for name, value in self.__dict__.items() if name not in ("_model", "_listed")}
+        return {**state, "_ahead": None}
+
+    @cached_property
+    def _model(self) -> LossModel:
+        return LossModel(self.space, self.goals, self.predictor, self.seed)
 
     @cached_property
     def _listed(self) -> Networks | None:
         genomes = self.space.networks(LISTED)
         if genomes is None:
             return None
-        model = LossModel(self.space, self.goals, self.predictor, self.seed)
-        return model.networks([genome for genome in genomes if self.admit(genome, counted=False)])
+        return self._model.networks([genome for genome in genomes if self.admit(genome, counted=False)])
 
     @cached_property
     def _design(self) -> list[Genome]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -11,11 +12,15 @@ from evonas.component import Component
 from evonas.evaluation import Evaluation
 from evonas.goals import Goals
 from evonas.predictor import Encoding, Features, Predictor
-from evonas.seeds import derive_seed
+from evonas.seeds import derive_seed, generator
 from evonas.space import Genome, SearchSpace
 
 CHUNK = 200
 """Networks that are predicted at a time: what a kernel makes of them stays in a processor's cache."""
+
+
+UNIFORM = 2000
+"""Networks that predictors are pretrained on: their costs are free to know."""
 
 
 @dataclass(frozen=True)
@@ -62,25 +67,21 @@ class LossModel:
     """Predicts objectives and constraints of networks of a space, after it was fitted to evaluations.
 
     What the space counts exactly is never predicted. Each other metric that the goals name has a predictor of its own,
-    built from the component; what measures and goals are in natural units is turned into losses at the end.
+    built from the component and pretrained on `uniform` networks; it predicts in the metric's natural unit.
     """
 
     def __init__(self, space: SearchSpace, goals: Goals, predictor: Component, seed: int) -> None:
         self.space = space
         self.goals = goals
-        self._component = predictor
         self._seed = seed
         counted = space.costs(space.smallest())
         self._exact = [name for name in goals.metrics if name in counted]
-        self._measured = [name for name in goals.metrics if name not in counted]
         self._encoding = Encoding(space)
-        self._fitted: dict[str, Predictor] = {}
-
-    def predictors(self) -> dict[str, Predictor]:
-        """Return new predictors by metric."""
-        return {
-            name: self._component.build({"space": self.space, "seed": derive_seed(self._seed, "predictor", name)})
-            for name in self._measured
+        self._pretrained: set[str] = set()
+        self._predictors: dict[str, Predictor] = {
+            name: predictor.build({"space": space, "seed": derive_seed(seed, "predictor", name)})
+            for name in goals.metrics
+            if name not in counted
         }
 
     def networks(self, genomes: Sequence[Genome]) -> Networks:
@@ -89,13 +90,19 @@ class LossModel:
         columns = {name: np.array([cost[name] for cost in costs]) for name in self._exact}
         return Networks(genomes, self._encoding(genomes), columns)
 
+    @cached_property
+    def uniform(self) -> Networks:
+        """`UNIFORM` networks of the space, canonical forms of uniform genomes."""
+        rng = generator(self._seed, "uniform networks")
+        return self.networks([self.space.canonical(self.space.sample(rng)) for _ in range(UNIFORM)])
+
     def fit(self, evaluations: Sequence[Evaluation]) -> None:
-        """Learn from two evaluations or more."""
-        self._fitted = self.predictors()
-        if not self._fitted:
-            return
+        """Learn from two evaluations or more; what was learnt before is gone."""
         features = self._encoding([evaluation.candidate.genome for evaluation in evaluations])
-        for name, predictor in self._fitted.items():
+        for name, predictor in self._predictors.items():
+            if name not in self._pretrained and type(predictor).pretrain is not Predictor.pretrain:
+                predictor.pretrain(self.uniform.features)
+            self._pretrained.add(name)
             predictor.fit(features, np.array([evaluation.metrics[name] for evaluation in evaluations]))
 
     def predict(self, networks: Networks) -> PredictedLosses:
@@ -105,7 +112,7 @@ class LossModel:
 
     def _predicted(self, networks: Networks) -> PredictedLosses:
         means, deviations = dict(networks.costs), {name: np.zeros(len(networks)) for name in networks.costs}
-        for name, predictor in self._fitted.items():
+        for name, predictor in self._predictors.items():
             prediction = predictor.predict(networks.features)
             means[name], deviations[name] = prediction.mean, prediction.std
         losses = [-means[o.metric] if o.maximize else means[o.metric] for o in self.goals.objectives]
