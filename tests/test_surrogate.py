@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from strategy_contract import GATE, hopeless, play, proposed, troubled
 from surrogates import LARGE, LINEAR, PLAIN, surrogate
+from test_table_space import sparse
 from toy import ToySpace, toy_evaluation, toy_goals
 from toy_predictor import Broken, Linear, Slow
 
 from evonas.controller import replay
 from evonas.early_exit import EarlyExit, Gate
 from evonas.errors import ConfigError
-from evonas.evaluation import Candidate, Outcome
-from evonas.goals import Constraint
+from evonas.evaluation import Candidate, Outcome, evaluate
+from evonas.goals import Constraint, Goals, Objective
+from evonas.workers.tabular import Tabular
 
 USE = "evonas.strategies.expected_hypervolume:ExpectedHypervolume"
 
@@ -128,6 +131,19 @@ def test_constraints_steer() -> None:
     free = proposed(play(surrogate(USE), 100))[30:]
     assert np.mean(errors >= 0.7) > 0.6
     assert np.mean([toy_evaluation(candidate).metrics["valid_error"] >= 0.7 for candidate in free]) < 0.4
+
+
+@pytest.mark.parametrize("listed", [20_000, 0])
+def test_of_a_table_that_lacks_most_networks_all_rows_are_proposed_and_no_others(
+    listed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("evonas.strategies.surrogate.LISTED", listed)
+    space = sparse(tmp_path)
+    evaluator = Tabular(space, 0, metrics=["error", "size"])
+    goals = Goals((Objective("error", False, 1.2), Objective("size", False, 20.0)))
+    strategy = surrogate(USE, EarlyExit(space, ()), goals, initial=6, batch=4)
+    candidates = proposed(play(strategy, 1000, outcome_of=lambda candidate: evaluate(evaluator, candidate)))
+    assert sorted(candidate.genome for candidate in candidates) == sorted(space.table.row_of)
 
 
 def test_one_success_among_failures_is_nothing_to_fit() -> None:
