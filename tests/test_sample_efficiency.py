@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from efficiency_problems import TABLES, Problem, problem
 from efficiency_rivals import RIVALS
-from efficiency_runs import Contestant, Run, find, keep, kept, run
+from efficiency_runs import Contestant, Run, find, keep, kept, ours, run
 from efficiency_summary import summary
 from sample_efficiency import main
 
 EVALUATIONS = 45
-RANDOM = Contestant("random", {"use": "evonas.strategies.random_search:RandomSearch"})
+RANDOM = ours("random", "evonas.strategies.random_search:RandomSearch")
 
 pytestmark = pytest.mark.skipif(not TABLES.exists(), reason=f"the reference tables are not in {TABLES}")
 

@@ -6,7 +6,7 @@ import json
 import os
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,6 +16,7 @@ from efficiency_problems import Problem, problem
 from efficiency_rivals import RIVALS, Evaluate, Spent
 
 from evonas.component import Component
+from evonas.config import checked_options
 from evonas.early_exit import EarlyExit
 from evonas.evaluation import Candidate, Evaluation, Source
 from evonas.strategies.base import Strategy
@@ -44,6 +45,11 @@ class Contestant:
         supplies = {"space": problem.space, "goals": problem.goals, "admit": admit, "seed": seed}
         strategy: Strategy = Component.of(self.recipe).build(supplies)
         return strategy
+
+
+def ours(name: str, strategy: str | Mapping[str, Any]) -> Contestant:
+    """Return a strategy of ours, as an experiment names it, with its defaults written out: others make another run."""
+    return Contestant(name, checked_options(Component.of(strategy), name).plain())
 
 
 @dataclass(frozen=True)

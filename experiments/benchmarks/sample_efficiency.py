@@ -32,9 +32,11 @@ import yaml
 from efficiency_problems import PROBLEMS, TABLES, problem
 from efficiency_report import draw, table, write
 from efficiency_rivals import POPULATION, RIVALS
-from efficiency_runs import Contestant, batch_seconds, find, keep, kept, run
+from efficiency_runs import Contestant, batch_seconds, find, keep, kept, ours, run
 from efficiency_summary import Summary, summary
 from rich.console import Console
+
+from evonas.errors import EvonasError
 
 ARCHIVE, BATCHES = 500, 4
 OURS: dict[str, dict[str, object]] = {
@@ -56,7 +58,7 @@ OURS: dict[str, dict[str, object]] = {
     "BANANAS": {"use": "evonas.strategies.bananas:BANANAS"},
 }  # fmt: skip
 CONTESTANTS = {
-    **{name: Contestant(name, recipe) for name, recipe in OURS.items()},
+    **{name: ours(name, recipe) for name, recipe in OURS.items()},
     **{name: Contestant(name, {"rival": name}) for name in RIVALS},
 }
 
@@ -64,7 +66,7 @@ CONTESTANTS = {
 def main(arguments: Sequence[str] | None = None) -> None:
     options = _options(arguments)
     contestants = [CONTESTANTS[name] for name in options.only or ([] if options.strategy else CONTESTANTS)]
-    contestants += [_given(text) for text in options.strategy]
+    contestants += [ours(text, yaml.safe_load(text)) for text in options.strategy]
     if options.batch_seconds:
         _batches(options, contestants)
         return
@@ -100,12 +102,6 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--picture", type=Path, help="where the curves go (in --out)")
     parser.add_argument("--batch-seconds", action="store_true", help="measure ours with a full archive instead")
     return parser.parse_args(arguments)
-
-
-def _given(text: str) -> Contestant:
-    """Return the contestant that a line of YAML names, an import path or a mapping as in an experiment."""
-    value = yaml.safe_load(text)
-    return Contestant(text, {"use": value} if isinstance(value, str) else value)
 
 
 def _run_missing(options: argparse.Namespace, contestants: Sequence[Contestant]) -> None:
@@ -157,4 +153,8 @@ def _batches(options: argparse.Namespace, contestants: Sequence[Contestant]) -> 
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except EvonasError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
