@@ -32,6 +32,9 @@ from evonas.tracking.base import Tracker
 EXPERIMENT = Path(__file__).resolve().parents[1] / "fashion_mnist.yaml"
 SETTINGS = ("evaluator.epochs=2", "evaluations=100", "tracking=null", "pool.workers=2")
 NSGA_NET = "{use: evonas.strategies.pymoo_nsga2:NSGA2, population: 20}"
+SURROGATE = "{use: evonas.strategies.expected_hypervolume:ExpectedHypervolume, lag: 2}"
+"""A lag of as many as there are workers keeps all of them busy."""
+
 GOAL = 3.0
 
 
@@ -125,7 +128,7 @@ def _experiment(strategy: str, seed: int, overrides: Sequence[str]) -> Experimen
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--strategy", default="evonas.strategies.expected_hypervolume:ExpectedHypervolume",
+    parser.add_argument("--strategy", default=SURROGATE,
                         metavar="YAML", help="import path, or mapping as in an experiment (%(default)s)")  # fmt: skip
     parser.add_argument("--runs", type=Path, default=Path("runs/rate"), help="where searches are kept (%(default)s)")
     parser.add_argument("overrides", nargs="*", metavar="key=value")
