@@ -191,7 +191,7 @@ def _warn_of_idle_workers(strategy: Strategy, pool: WorkerPool) -> None:
     if strategy.most_open is not None and strategy.most_open < pool.capacity:
         _log.warning(
             "%d of %d workers can be used: the strategy commits outcomes in order, and has no more than %d candidates "
-            "open; raise strategy.lag, or say strategy.deterministic=false",
+            "open; raise strategy.lag, or say strategy.deterministic=false where it is an option",
             strategy.most_open, pool.capacity, strategy.most_open,
         )  # fmt: skip
 

@@ -27,7 +27,7 @@ from evonas.strategies.surrogate_search import evolved
 Design = Literal["uniform", "extremes", "spread"]
 
 LISTED = 20_000
-"""Of a space with at most so many genomes all networks are predicted."""
+"""Of a space with at most so many genomes networks are predicted at random, without a search."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class SurrogateStrategy(Strategy):
     Options of all: `initial` networks are evaluated before anything is predicted, by a `design`: "uniform"; "extremes",
     with the smallest and the largest network among them; or "spread" evenly over the static costs of uniform networks.
     Then come batches of `batch`, each chosen with a new `predictor`, one for each metric that is measured, among
-    networks of which about `predictions` are predicted (all of a small space).
+    networks of which about `predictions` are predicted.
 
     A candidate's id is its ticket. The batch that begins with ticket k is chosen from exactly the outcomes of tickets 0
     to k - 1 - `lag`, and knows which networks the later ones are; so candidates depend neither on the number of
@@ -128,14 +128,14 @@ class SurrogateStrategy(Strategy):
     ) -> tuple[Sequence[Genome], PredictedLosses]:
         """Return fresh networks that are worth a look, and what the model predicts of them.
 
-        They are all networks of a space of at most `LISTED` genomes, else those that NSGA-II meets which starts from
-        the archive's front and minimises expected losses less `optimism` times their deviations. No network is among
-        them that `repair` would change, but for its canonical form.
+        They are `predictions` networks: of a space of at most `LISTED` genomes all or, anew for each batch, uniform
+        ones; else those that NSGA-II meets which starts from the archive's front and minimises expected losses less
+        `optimism` times their deviations. None is among them that `repair` would change, but for its canonical form.
         """
         if self._listed is not None:
             genomes = self._listed.genomes
             rows = [n for n, genome in enumerate(genomes) if genome not in archive.taken and repair(genome) == genome]
-            listed = self._listed.rows(np.array(rows, dtype=int))
+            listed = self._listed.rows(rng.permutation(np.array(rows, dtype=int))[: self.predictions])
             return listed.genomes, model.predict(listed)
         return evolved(
             self.space,
