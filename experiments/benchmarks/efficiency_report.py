@@ -18,6 +18,7 @@ CAPTION = (
 )
 BASELINE = "random search"
 DRAWN_FROM = 20
+BEGIN, END = "<!-- tables -->", "<!-- end of the tables -->"
 
 
 def table(problem: Problem, summaries: Sequence[Summary]) -> Table:
@@ -47,8 +48,14 @@ def write(folder: Path, problems: Sequence[Problem], summaries: Sequence[Sequenc
         writer.writeheader()
         writer.writerows(rows)
     (folder / "summary.json").write_text(json.dumps(rows, indent=1))
-    shown = [markdown(problem, of_problem) for problem, of_problem in zip(problems, summaries, strict=True)]
-    (folder / "tables.md").write_text("\n".join(shown))
+    (folder / "tables.md").write_text(_tables(problems, summaries))
+
+
+def fill_in(document: Path, problems: Sequence[Problem], summaries: Sequence[Sequence[Summary]]) -> None:
+    """Replace the tables of a document, which stand between two comments."""
+    before, rest = document.read_text().split(BEGIN)
+    after = rest.split(END)[1]
+    document.write_text(f"{before}{BEGIN}\n\n{_tables(problems, summaries)}\n{END}{after}")
 
 
 def draw(path: Path, problems: Sequence[Problem], summaries: Sequence[Sequence[Summary]]) -> None:
@@ -65,8 +72,9 @@ def draw(path: Path, problems: Sequence[Problem], summaries: Sequence[Sequence[S
     columns = min(2, len(problems))
     figure, panels = pyplot.subplots(-(-len(problems) // columns), columns, squeeze=False, layout="constrained")
     figure.set_size_inches(7.5 * columns, 5.5 * len(panels) + 1.2)
-    names = sorted({row.contestant for of_problem in summaries for row in of_problem})
-    colours = dict(zip(names, pyplot.colormaps["tab20"](range(len(names))), strict=True))
+    names = list(dict.fromkeys(row.contestant for of_problem in summaries for row in of_problem))
+    strong_first = [*range(0, 20, 2), *range(1, 20, 2)]
+    colours = dict(zip(names, pyplot.colormaps["tab20"](strong_first), strict=False))
     drawn = {}
     for panel, problem, of_problem in zip(panels.flat, problems, summaries, strict=False):
         for row in of_problem:
@@ -87,11 +95,14 @@ def draw(path: Path, problems: Sequence[Problem], summaries: Sequence[Sequence[S
         panel.grid(alpha=0.3)
     for panel in panels.flat[len(problems) :]:
         panel.remove()
-    names = [row.contestant for row in summaries[0]]
     figure.legend([drawn[name] for name in names], names, loc="outside lower center", ncols=5, frameon=False)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=100)
     pyplot.close(figure)
+
+
+def _tables(problems: Sequence[Problem], summaries: Sequence[Sequence[Summary]]) -> str:
+    return "\n".join(markdown(problem, rows) for problem, rows in zip(problems, summaries, strict=True))
 
 
 def _headings(summaries: Sequence[Summary]) -> list[str]:

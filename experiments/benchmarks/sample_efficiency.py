@@ -30,7 +30,7 @@ from pathlib import Path
 
 import yaml
 from efficiency_problems import PROBLEMS, TABLES, problem
-from efficiency_report import draw, table, write
+from efficiency_report import draw, fill_in, table, write
 from efficiency_rivals import POPULATION, RIVALS
 from efficiency_runs import Contestant, batch_seconds, find, keep, kept, ours, run
 from efficiency_summary import Summary, summary
@@ -71,7 +71,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _batches(options, contestants)
         return
     options.out.mkdir(parents=True, exist_ok=True)
-    _run_missing(options, contestants)
+    if not options.kept:
+        _run_missing(options, contestants)
     console = Console(width=None if sys.stdout.isatty() else 150)
     runs, problems, summaries = kept(options.out / "runs.jsonl"), [], list[Sequence[Summary]]()
     for name in options.problem:
@@ -85,6 +86,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         summaries.append(sorted(rows, key=lambda row: -row.shares[-1].mean))
         console.print(table(searched, summaries[-1]))
     write(options.out, problems, summaries)
+    if options.document:
+        fill_in(options.document, problems, summaries)
     draw(options.picture or options.out / "sample_efficiency.png", problems, summaries)
 
 
@@ -100,6 +103,8 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--tables", type=Path, default=TABLES, help="folder of the two parquet files (%(default)s)")
     parser.add_argument("--out", type=Path, default=Path("runs/sample_efficiency"), help="folder (%(default)s)")
     parser.add_argument("--picture", type=Path, help="where the curves go (in --out)")
+    parser.add_argument("--document", type=Path, help="a Markdown file whose tables are replaced")
+    parser.add_argument("--kept", action="store_true", help="run nothing, show what is kept")
     parser.add_argument("--batch-seconds", action="store_true", help="measure ours with a full archive instead")
     return parser.parse_args(arguments)
 
