@@ -16,7 +16,7 @@ class Batches:
     """
 
     def __init__(self, evaluator: Evaluator) -> None:
-        self._evaluator = evaluator
+        self.evaluator = evaluator
         self._size = CallSize()
 
     @property
@@ -28,7 +28,7 @@ class Batches:
         """Return the outcomes of the first `size` candidates."""
         batch = candidates[: self.size]
         began = time.perf_counter()
-        outcomes = evaluate_many(self._evaluator, batch)
-        if batches(self._evaluator):
+        outcomes = evaluate_many(self.evaluator, batch)
+        if batches(self.evaluator):
             self._size.observe(len(batch), time.perf_counter() - began)
         return outcomes
