@@ -120,9 +120,15 @@ def checked(component: Component, kind: type) -> Component:
     return component
 
 
+def component_of(history: History, key: str) -> Component:
+    """Return the component that a run names under `key`."""
+    options = dict(history.config[key])
+    return Component(options.pop("use"), options)
+
+
 def space_of(history: History) -> SearchSpace:
     """Return the space of a run, which its genomes belong to."""
-    space: SearchSpace = checked(_component(history, "space"), SearchSpace).build()
+    space: SearchSpace = checked(component_of(history, "space"), SearchSpace).build()
     return space
 
 
@@ -131,13 +137,8 @@ def tracker_of(history: History, path: Path) -> Tracker | None:
     if history.config["tracking"] is None:
         return None
     supplies = {"run_folder": path.absolute(), "space": space_of(history)}
-    tracker: Tracker = checked(_component(history, "tracking"), Tracker).build(supplies)
+    tracker: Tracker = checked(component_of(history, "tracking"), Tracker).build(supplies)
     return tracker
-
-
-def _component(history: History, key: str) -> Component:
-    options = dict(history.config[key])
-    return Component(options.pop("use"), options)
 
 
 def versions() -> dict[str, str]:

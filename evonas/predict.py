@@ -1,0 +1,220 @@
+"""Fit a predictor to measured networks, and say how far it can be trusted on others."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import math
+import pkgutil
+import re
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from evonas import predictors
+from evonas.component import Component
+from evonas.compose import checked, versions
+from evonas.config import checked_options
+from evonas.errors import ComponentError, ConfigError, DataError, EvonasError, nearest
+from evonas.evaluation import Metric
+from evonas.measurements import Measurements
+from evonas.predictor import Encoding, Features, Prediction, Predictor
+from evonas.saved_predictor import SavedPredictor
+from evonas.seeds import generator
+
+FEWEST, FOLDS = 10, 5
+LEVELS = (50, 80, 95)
+"""Per cent of held-out values that should lie inside the intervals which are looked at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """How predictions of networks that were not learnt from compare with what was measured.
+
+    `inside` is, by level in per cent, the share of values inside the central interval of a normal distribution with
+    the predicted mean and deviation.
+    """
+
+    rows: int
+    kendall_tau: float
+    spearman: float
+    rmse: float
+    inside: Mapping[int, float]
+
+
+@dataclass(frozen=True)
+class Assessment:
+    """How well a predictor does: across folds of the training rows, and on the rows beyond them, if there are any."""
+
+    predictor: Component
+    cross_validated: Scores
+    held_out: Scores | None
+    fit_seconds: float
+    predict_seconds_each: float
+
+    def plain(self) -> dict[str, Any]:
+        """Return it as JSON-plain values."""
+        return {**asdict(self), "predictor": self.predictor.plain()}
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is learnt from what: features and finite targets of networks, and which of them are training rows."""
+
+    measured: Measurements
+    encoding: Encoding
+    features: Features
+    targets: np.ndarray
+    target: Metric
+    training: np.ndarray
+    seed: int
+    notes: Sequence[str]
+
+    @property
+    def others(self) -> np.ndarray:
+        """The rows that are not trained on."""
+        return np.setdiff1d(np.arange(len(self.targets)), self.training)
+
+
+def problem(
+    measured: Measurements,
+    target: str | None = None,
+    *,
+    rows: int | None = None,
+    seed: int = 0,
+    beside: Sequence[str] = (),
+    maximize: bool | None = None,
+) -> Problem:
+    """Return what is to be learnt: `target` of `rows` random networks (all, if None) from their genes and static costs.
+
+    `beside` names measured columns that are given as features too. Raises an EvonasError where too few rows are known,
+    or where columns are missing or constant.
+    """
+    name = target or measured.target
+    if name is None:
+        raise ConfigError(f"say what to predict, with --target: {', '.join(measured.columns)}")
+    targets, others = measured.column(name), [measured.column(column) for column in beside]
+    if name in beside:
+        raise ConfigError(f"'{name}' is what to predict: leave it out of --with")
+    finite = np.isfinite(np.stack([targets, *others])).all(axis=0)
+    known = np.flatnonzero(finite)
+    notes = list(measured.notes)
+    if len(known) < len(targets):
+        notes.append(f"{len(targets) - len(known):,} of {len(targets):,} rows are left out: no finite number there")
+    if len(known) < FEWEST:
+        raise DataError(
+            f"{measured.source} has {len(known)} networks with a finite {' and '.join([name, *beside])}, and a "
+            f"predictor needs {FEWEST} or more: measure more networks"
+        )
+    for column in (name, *beside):
+        if np.ptp(measured.column(column)[known]) == 0:
+            raise DataError(f"'{column}' has the same value in all {len(known)} rows: there is nothing to learn from it")
+    count = len(known) if rows is None else rows
+    if not FEWEST <= count <= len(known):
+        raise ConfigError(f"'rows' must be {FEWEST} to {len(known)}, which {measured.source} has, and is {rows}")
+    encoding = Encoding(measured.space, measured=beside)
+    values = [{c: float(measured.column(c)[row]) for c in beside} for row in known]
+    features = encoding([measured.genomes[row] for row in known], values)
+    training = np.sort(generator(seed, "training rows").permutation(len(known))[:count])
+    return Problem(
+        measured, encoding, features, targets[known], _target(name, measured, targets[known], maximize), training, seed,
+        notes,
+    )  # fmt: skip
+
+
+def assess(problem: Problem, component: Component) -> tuple[Assessment, Predictor]:
+    """Cross-validate a predictor, fit it to all training rows and score it on the others; return it with the scores.
+
+    Each of five folds is predicted by what was fitted to the other four, and the scores are those of all folds' rows
+    together.
+    """
+    training = generator(problem.seed, "folds").permutation(problem.training)
+    folds = np.array_split(training, FOLDS)
+    parts = [_fitted(problem, component, np.setdiff1d(training, fold)).predict(problem.features.rows(fold))
+             for fold in folds]  # fmt: skip
+    predictions = Prediction(np.concatenate([p.mean for p in parts]), np.concatenate([p.std for p in parts]))
+    began = time.perf_counter()
+    predictor = _fitted(problem, component, problem.training)
+    fit_seconds = time.perf_counter() - began
+    rest = problem.others if len(problem.others) else problem.training
+    began = time.perf_counter()
+    beyond = predictor.predict(problem.features.rows(rest))
+    each = (time.perf_counter() - began) / len(rest)
+    held_out = scores(beyond, problem.targets[rest]) if len(problem.others) else None
+    cross_validated = scores(predictions, problem.targets[training])
+    return Assessment(component, cross_validated, held_out, fit_seconds, each), predictor
+
+
+def scores(prediction: Prediction, targets: np.ndarray) -> Scores:
+    """Compare predictions with targets, shape (rows,); a rank correlation that does not exist, of equal values, is 0."""
+    from scipy import stats
+
+    errors = np.abs(targets - prediction.mean)
+    ordered = np.ptp(prediction.mean) > 0 and np.ptp(targets) > 0
+    return Scores(
+        rows=len(targets),
+        kendall_tau=float(stats.kendalltau(prediction.mean, targets).statistic) if ordered else 0.0,
+        spearman=float(stats.spearmanr(prediction.mean, targets).statistic) if ordered else 0.0,
+        rmse=math.sqrt(float((errors**2).mean())),
+        inside={
+            level: float((errors <= stats.norm.ppf(0.5 + level / 200) * prediction.std).mean()) for level in LEVELS
+        },
+    )
+
+
+def to_save(problem: Problem, assessment: Assessment, predictor: Predictor) -> SavedPredictor:
+    """Return a fitted predictor as it is kept in a file."""
+    story = {
+        "source": problem.measured.source,
+        "rows": len(problem.training),
+        "seed": problem.seed,
+        "kendall_tau": assessment.cross_validated.kendall_tau,
+        "rmse": assessment.cross_validated.rmse,
+        "versions": versions(),
+    }
+    return SavedPredictor.of(
+        predictor, assessment.predictor, problem.target, problem.encoding, problem.measured.component, story
+    )
+
+
+def named(name: str, options: Mapping[str, Any] | None = None) -> Component:
+    """Return the predictor that ships under `name` (of its module), or of an import path, with its options checked."""
+    if ":" not in name:
+        ship = shipped()
+        if name.lower() not in ship:
+            raise ComponentError(
+                f"no predictor that ships is called '{name}'{nearest(name.lower(), ship)}; one of your own is named by its "
+                f"import path, package.module:Name"
+            )
+        name = ship[name.lower()].use
+    return checked_options(checked(Component(name, options or {}), Predictor), "--predictor")
+
+
+def shipped() -> dict[str, Component]:
+    """Return the predictors that ship, by the names of their modules."""
+    found = {}
+    for module in pkgutil.iter_modules(predictors.__path__):
+        path = f"{predictors.__name__}.{module.name}"
+        for name, value in vars(importlib.import_module(path)).items():
+            own = inspect.isclass(value) and issubclass(value, Predictor) and value.__module__ == path
+            if own and not inspect.isabstract(value) and not name.startswith("_"):
+                found[module.name] = Component(f"{path}:{name}")
+    return found
+
+
+def _fitted(problem: Problem, component: Component, rows: np.ndarray) -> Predictor:
+    predictor: Predictor = component.build({"seed": problem.seed})
+    predictor.fit(problem.features.rows(rows), problem.targets[rows])
+    return predictor
+
+
+def _target(name: str, measured: Measurements, targets: np.ndarray, maximize: bool | None) -> Metric:
+    """Return the target with its direction and worst value: as the run says, else by its name and the worst measured."""
+    declared = measured.declared.get(name)
+    if declared is not None and maximize in (None, declared.maximize):
+        return declared
+    upwards = bool(re.search("acc|auc|score|f1|precision|recall", name.lower())) if maximize is None else maximize
+    return Metric(name, upwards, float(targets.min() if upwards else targets.max()))

@@ -1,0 +1,97 @@
+"""The evaluator that asks saved predictors, many networks at a time."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from evonas import saved_predictor
+from evonas.errors import ConfigError
+from evonas.evaluation import Evaluator, Metric, Source
+from evonas.predictor import Encoding, Predictor
+from evonas.saved_predictor import SavedPredictor
+from evonas.space import Genome, Metrics, SearchSpace
+
+BLOCK = 64
+"""Rows that are predicted at a time, always as many: sums of matrices of other shapes differ in the last bits."""
+
+
+class Predicted(Evaluator):
+    """Predicts metrics with `models`, files that `evonas predict --save` has written, one for each metric.
+
+    A metric has the name of what its model was fitted to, and its standard deviation is `<name>_std`. A prediction is
+    never worse than the worst value that the model's target can take. Equal networks have equal predictions, to the
+    bit, whichever others are asked for with them. Workers read the files too.
+    """
+
+    source = Source.PREDICTED
+
+    def __init__(self, space: SearchSpace, seed: int, *, models: Sequence[Path]) -> None:
+        super().__init__(space, seed)
+        self._files = [Path(file) for file in models]
+        self._saved = [saved_predictor.load(file) for file in self._files]
+        if not self._saved:
+            raise ConfigError("'models' is empty: name the files that 'evonas predict RUN --save FILE' has written")
+        for file, saved in zip(self._files, self._saved, strict=True):
+            _check_usable(file, saved)
+        targets = [saved.target for saved in self._saved]
+        self.metrics = [*targets, *(Metric(_std(target.name)) for target in targets)]
+        names = [metric.name for metric in self.metrics]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ConfigError(f"'models' predict {', '.join(twice)} twice: name one file for each metric")
+        self._models  # noqa: B018: the space is checked here
+
+    def measure(self, genome: Genome, budget: int | None) -> Metrics:
+        """Return the predictions of one genome."""
+        return self.measure_many([genome], budget)[0]
+
+    def measure_many(self, genomes: Sequence[Genome], budget: int | None) -> list[Metrics]:
+        """Return the predictions of genomes; the budget is that of what was measured, whatever is asked for."""
+        if not genomes:
+            return []
+        canonical = [self.space.canonical(genome) for genome in genomes]
+        blocks = canonical + canonical[-1:] * (-len(canonical) % BLOCK)
+        columns = {}
+        for saved, (encoding, predictor) in zip(self._saved, self._models, strict=True):
+            features = encoding(blocks)
+            rows = np.arange(len(blocks)).reshape(-1, BLOCK)
+            predictions = [predictor.predict(features.rows(block)) for block in rows]
+            means = np.concatenate([prediction.mean for prediction in predictions])
+            columns[saved.target.name] = _no_worse(means, saved.target).tolist()
+            columns[_std(saved.target.name)] = np.concatenate([p.std for p in predictions]).tolist()
+        return [dict(zip(columns, row, strict=False)) for row in zip(*columns.values(), strict=True)][: len(genomes)]
+
+    def fingerprint(self) -> str:
+        """Return a hash of the files."""
+        return hashlib.sha256("".join(map(saved_predictor.fingerprint, self._files)).encode()).hexdigest()[:16]
+
+    @cached_property
+    def _models(self) -> list[tuple[Encoding, Predictor]]:
+        return [saved.restored(self.space) for saved in self._saved]
+
+
+def _check_usable(file: Path, saved: SavedPredictor) -> None:
+    if saved.measured:
+        raise ConfigError(
+            f"{file} predicts {saved.target.name} from {', '.join(saved.measured)}, which nobody measures here: fit it "
+            f"without --with"
+        )
+    if saved.target.name.startswith("test_"):
+        raise ConfigError(
+            f"{file} predicts {saved.target.name}, and a search never sees the test split: fit a predictor of another "
+            f"metric"
+        )
+
+
+def _std(target: str) -> str:
+    return f"{target}_std"
+
+
+def _no_worse(means: np.ndarray, target: Metric) -> np.ndarray:
+    if target.worst is None:
+        return means
+    return np.maximum(means, target.worst) if target.maximize else np.minimum(means, target.worst)
