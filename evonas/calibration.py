@@ -13,7 +13,7 @@ import numpy as np
 from evonas.compose import Search
 from evonas.evaluation import Rejected
 from evonas.forecast import Calibration
-from evonas.rehearsal import at_quantiles, rehearse
+from evonas.rehearsal import at_quantiles, in_size, rehearse
 from evonas.space import Genome
 
 SHARES = (0.05, 0.275, 0.5, 0.725, 0.95)
@@ -47,10 +47,10 @@ def calibrate(search: Search, tell: Callable[[str], None] = lambda line: None) -
         if seconds is not None and wall < SHORT_SECONDS:
             repeated = [_rehearsed(search, genome)[0] or seconds for _ in range(REPEATS)]
             seconds = statistics.median([seconds, *repeated])
-        macs = search.space.costs(genome)["macs"]
+        macs = search.space.costs(genome).get("macs", 0.0)
         (turned_away if seconds is None else measured).append((macs, wall if seconds is None else seconds))
         said = "turned away by the evaluator's own gates" if seconds is None else f"about {seconds:.3g} s"
-        tell(f"rehearsed a network of {macs:,.0f} MACs: {said}")
+        tell(f"rehearsed a network of {macs:,.0f} MACs: {said}" if macs else f"rehearsed a network: {said}")
     points = [(macs, max(seconds, SHORTEST_SECONDS)) for macs, seconds in measured or turned_away]
     return Calibration(tuple(points), *fit(points), warm_up, len(turned_away), load)
 
@@ -76,7 +76,7 @@ def fit(points: Sequence[tuple[float, float]]) -> tuple[float, float, float]:
 
 def _rehearsed(search: Search, genome: Genome) -> tuple[float | None, float]:
     """Return the seconds of an evaluation, None if its gates turn the network away, and those that pass here."""
-    network = f"a network of {search.space.costs(genome)['params']:,.0f} params"
+    network = f"a network{in_size(search, genome)}"
     started = time.perf_counter()
     try:
         seconds: float | None = rehearse(search, genome, network)

@@ -12,7 +12,7 @@ from evonas.config import Experiment
 from evonas.early_exit import acceptance, joint_acceptance
 from evonas.evaluation import Rejected
 from evonas.pool import WorkerPool
-from evonas.rehearsal import at_quantiles, rehearse, workers_of
+from evonas.rehearsal import at_quantiles, in_size, rehearse, workers_of
 from evonas.tracking.base import Tracker
 
 
@@ -58,7 +58,7 @@ def _costs(search: Search) -> Iterator[str]:
     shares = {"small": 0.1, "middling": 0.5, "large": 0.9}
     seconds = []
     for label, genome in zip(shares, at_quantiles(search, list(shares.values()), "params"), strict=True):
-        network = f"a {label} network ({search.space.costs(genome)['params']:,.0f} params)"
+        network = f"a {label} network{in_size(search, genome)}"
         started = time.perf_counter()
         try:
             seconds.append(rehearse(search, genome, network))

@@ -1,4 +1,4 @@
-"""The command line: `evonas run | resume | front | list | check | plan | ui | sync`, and those of `cli_jobs`."""
+"""The command line: `evonas run | resume | front | list | check | plan | ui | sync`, and those of `cli_*.py`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from evonas import __version__, cli_jobs
+from evonas import __version__, cli_jobs, cli_predict
 from evonas.errors import EvonasError
 
 if TYPE_CHECKING:
@@ -252,6 +252,7 @@ def sync(run: Run = None, overrides: Overrides = None) -> None:
     typer.echo(tracker.link())
 
 
+cli_predict.add_to(app)
 cli_jobs.add_to(app)
 
 
@@ -308,7 +309,7 @@ def _print_front(path: Path, history: History) -> None:
     from evonas.compose import space_of
     from evonas.plan import compared
     from evonas.reports.plan_table import comparison_table
-    from evonas.reports.table import failures_table, front_table, gates_table, reused
+    from evonas.reports.table import failures_table, front_table, gates_table, reached, reused
 
     console = Console()
     console.print(front_table(history, space_of(history)))
@@ -319,8 +320,9 @@ def _print_front(path: Path, history: History) -> None:
     evaluated = f"{len(history.evaluations)} networks evaluated"
     if words := reused(history):
         evaluated += f" ({words})"
+    share = f" ({words})" if (words := reached(history)) else ""
     console.print(
-        f"hypervolume {history.front.hypervolume:.6f}, {evaluated} in {history.elapsed:.0f} s, "
+        f"hypervolume {history.front.hypervolume:.6f}{share}, {evaluated} in {history.elapsed:.0f} s, "
         f"front {history.front.digest()}\nplots: {path / 'front.html'}, {path / 'front.png'}",
         highlight=False,
         soft_wrap=True,

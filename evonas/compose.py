@@ -11,19 +11,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from evonas import __version__
 from evonas.component import Component
 from evonas.config import Experiment, GateConfig, Quantile
 from evonas.dataset import Dataset
 from evonas.early_exit import EarlyExit, Gate, check_reachable, quantile, sample_costs
-from evonas.errors import ConfigError, DataError, GateError, nearest
+from evonas.errors import ComponentError, ConfigError, DataError, GateError, nearest
 from evonas.evaluation import Evaluator, Metric
 from evonas.goals import Constraint, Goals, Objective
 from evonas.history import History
 from evonas.journal import Header
-from evonas.space import Metrics, SearchSpace
+from evonas.pareto import hypervolume_of
+from evonas.space import Gene, Genome, Metrics, SearchSpace
 from evonas.strategies.base import Strategy
 from evonas.tracking.base import Tracker
 
@@ -75,7 +76,20 @@ class Search:
             data_fingerprint=self.data.fingerprint() if self.data else None,
             versions=versions(),
             created=datetime.now(UTC).isoformat(timespec="milliseconds"),
+            evaluator_fingerprint=self.evaluator.fingerprint(),
+            genes={gene.name: [str(option) for option in gene.options] for gene in self.space.genes},
+            known_hypervolume=self._known_hypervolume(),
         )
+
+    def _known_hypervolume(self) -> float | None:
+        """Return the hypervolume of the best front that constraints and gates admit, where all networks are known."""
+        known = self.evaluator.known_metrics()
+        if known is None:
+            return None
+        gates = [
+            Constraint(gate.metric, gate.at_most, gate.at_least) for gate in self.gates if gate.applies_to == "all"
+        ]
+        return hypervolume_of(known, Goals(self.goals.objectives, (*self.goals.constraints, *gates)))
 
     def evaluation_facts(self) -> dict[str, Any]:
         """Return all that decides an evaluation, besides genome, budget and seed, as JSON-plain values.
@@ -120,15 +134,14 @@ def checked(component: Component, kind: type) -> Component:
     return component
 
 
-def component_of(history: History, key: str) -> Component:
-    """Return the component that a run names under `key`."""
-    options = dict(history.config[key])
-    return Component(options.pop("use"), options)
-
-
 def space_of(history: History) -> SearchSpace:
-    """Return the space of a run, which its genomes belong to."""
-    space: SearchSpace = checked(component_of(history, "space"), SearchSpace).build()
+    """Return the space of a run, which its genomes belong to; where it cannot be built, one that names its genes."""
+    try:
+        space: SearchSpace = checked(_component(history, "space"), SearchSpace).build()
+    except (ComponentError, DataError):
+        if not history.header.genes:
+            raise
+        return _NamedGenes(history.header.genes)
     return space
 
 
@@ -137,8 +150,26 @@ def tracker_of(history: History, path: Path) -> Tracker | None:
     if history.config["tracking"] is None:
         return None
     supplies = {"run_folder": path.absolute(), "space": space_of(history)}
-    tracker: Tracker = checked(component_of(history, "tracking"), Tracker).build(supplies)
+    tracker: Tracker = checked(_component(history, "tracking"), Tracker).build(supplies)
     return tracker
+
+
+class _NamedGenes(SearchSpace):
+    """What a journal knows of a space whose table or module is gone: enough to describe its genomes."""
+
+    def __init__(self, genes: Mapping[str, Sequence[str]]) -> None:
+        self.genes = [Gene(name, tuple(options)) for name, options in genes.items()]
+
+    def build(self, genome: Genome) -> NoReturn:
+        raise ConfigError("the space of this run cannot be built any more: bring back what its experiment names")
+
+    def costs(self, genome: Genome) -> Metrics:
+        return {}
+
+
+def _component(history: History, key: str) -> Component:
+    options = dict(history.config[key])
+    return Component(options.pop("use"), options)
 
 
 def versions() -> dict[str, str]:

@@ -6,14 +6,18 @@ import math
 import time
 import traceback
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import groupby
+from typing import TYPE_CHECKING
 
 from evonas.errors import EvonasError
 from evonas.seeds import derive_seed
 from evonas.space import Genome, Metrics, SearchSpace
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 class Source(StrEnum):
@@ -157,6 +161,21 @@ class Evaluator(ABC):
 
         Asked on the driver. Evaluations are reused from a cache, and runs resumed, under an equal fingerprint only.
         """
+        return None
+
+    def known_metrics(self) -> Mapping[str, np.ndarray] | None:
+        """Return the metrics and static costs of all networks, a column each, where they are known beforehand.
+
+        So it is known how far a search has come: networks that equal others, or would fail, are left out.
+        """
+        return None
+
+    def known_genomes(self) -> Sequence[Genome] | None:
+        """Return the canonical genomes that can be measured for nothing; None where measuring costs something."""
+        return None
+
+    def recorded_seconds(self, genome: Genome) -> float | None:
+        """Return the seconds that an evaluation is recorded to take, for simulations; None where that is not known."""
         return None
 
     def seed_for(self, genome: Genome) -> int:

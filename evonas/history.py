@@ -135,6 +135,12 @@ class History:
         return [candidate for id_, candidate in sorted(self.candidates.items()) if id_ not in self.outcomes]
 
     @property
+    def share_reached(self) -> float | None:
+        """The front's hypervolume as a share of the most that can be reached; None where that is not known."""
+        known = self.header.known_hypervolume
+        return self.front.hypervolume / known if known else None
+
+    @property
     def mean_seconds(self) -> float:
         """The mean duration of an evaluation, wherever it was made, 0 before the first."""
         evaluated = self._kinds[Evaluation]

@@ -31,6 +31,11 @@ class Header:
     data_fingerprint: str | None
     versions: Mapping[str, str]
     created: str
+    evaluator_fingerprint: str | None = None
+    genes: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Names and options of the genes, which may come from a file that is gone when the journal is read."""
+    known_hypervolume: float | None = None
+    """What the search can reach at most, where all networks are known beforehand."""
     format: int = FORMAT
 
 

@@ -1,4 +1,4 @@
-"""Measured networks, from a run folder or from a table: what predictors are fitted to."""
+"""Measured networks, of a run, a table or an experiment on one: what predictors are fitted to."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from evonas import run_folder
+from evonas import config, run_folder
 from evonas.component import Component
-from evonas.compose import checked, component_of, space_of
+from evonas.compose import checked, prepare, space_of
 from evonas.errors import ConfigError, DataError, nearest
 from evonas.evaluation import Metric, Source
 from evonas.history import History
@@ -67,16 +67,24 @@ class Columns:
     pattern: str | None = None
 
 
-def measurements(source: Path, columns: Columns = Columns(), wanted: Sequence[str] = ()) -> Measurements:  # noqa: B008
-    """Return what a run folder or a table (parquet, CSV) holds; `wanted` names columns that are metrics in any case.
+def measurements(
+    source: Path, columns: Columns = Columns(), wanted: Sequence[str] = (), overrides: Sequence[str] = ()
+) -> Measurements:
+    """Return what a run folder, a table (parquet, CSV) or an experiment (YAML) on a table holds.
 
-    Raises an EvonasError if `source` is neither, or cannot be understood.
+    `wanted` names columns that are metrics in any case; `overrides` (key=value) are those of an experiment. Raises an
+    EvonasError if `source` is nothing of that, or cannot be understood.
     """
-    if source.suffix in (".parquet", ".csv"):
-        return _of_table(source, columns, wanted)
-    if columns != Columns():
+    is_table, is_experiment = source.suffix in (".parquet", ".csv"), source.suffix in (".yaml", ".yml")
+    if columns != Columns() and not is_table:
         raise ConfigError(f"what columns are is said of a table (.parquet, .csv), and {source} is none: leave it out")
-    return _of_run(run_folder.find(source))
+    if overrides and not is_experiment:
+        raise ConfigError(
+            f"'{overrides[0]}' is said of an experiment, and {source} is none: predictor.KEY=VALUE is for it"
+        )
+    if is_table:
+        return _of_table(source, columns, wanted)
+    return _of_experiment(source, overrides) if is_experiment else _of_run(run_folder.find(source))
 
 
 def _of_run(path: Path) -> Measurements:
@@ -93,25 +101,41 @@ def _of_run(path: Path) -> Measurements:
     guessed = sum(row.source is Source.PREDICTED for row in rows)
     notes = [f"{guessed:,} of {len(rows):,} rows were predicted themselves, and not measured"] if guessed else []
     return Measurements(
-        str(path), component_of(history, "space"), space, list(evaluated), columns,
+        str(path), Component.of(history.config["space"]), space, list(evaluated), columns,
         {metric.name: metric for metric in objectives}, objectives[0].name if objectives else None, notes,
     )  # fmt: skip
 
 
+def _of_experiment(path: Path, overrides: Sequence[str]) -> Measurements:
+    search = prepare(config.load(path, overrides))
+    evaluator = search.evaluator
+    genomes = evaluator.known_genomes()
+    if genomes is None:
+        raise ConfigError(
+            f"{search.experiment.evaluator.use} measures no network for nothing: run {path}, and predict from its run "
+            f"folder"
+        )
+    rows = [evaluator.measure(genome, None) for genome in genomes]
+    columns = {metric.name: np.array([row[metric.name] for row in rows]) for metric in evaluator.metrics}
+    declared = {metric.name: metric for metric in evaluator.metrics}
+    target = next((o.metric for o in search.goals.objectives if o.metric in declared), None)
+    return Measurements(str(path), search.experiment.space, search.space, genomes, columns, declared, target)
+
+
 def _of_table(path: Path, columns: Columns, wanted: Sequence[str]) -> Measurements:
     table = read(path)
-    genes, costs, metrics = _understood(table, columns, wanted)
-    how: dict[str, Any] = {"genes": genes} if columns.architecture is None else {
-        "architecture": columns.architecture, "pattern": columns.pattern, "genes": columns.genes,
-    }  # fmt: skip
-    component = Component(TABLE_SPACE, {"file": str(path), **how, "costs": costs, "duplicates": "mean"})
+    columns = _understood(table, columns, wanted)
+    costs, metrics = columns.costs or [], columns.metrics or []
+    written = {"architecture": columns.architecture, "pattern": columns.pattern, "genes": columns.genes}
+    component = Component(TABLE_SPACE, {"file": str(path), **written, "costs": costs, "duplicates": "mean"})
     space: Any = checked(component, SearchSpace).build()
+    told = "" if columns.architecture is None else f", as '{columns.architecture}' tells"
     notes = [
-        f"genes: {_listed(gene.name for gene in space.genes)}",
+        f"genes: {_listed(gene.name for gene in space.genes)}{told}",
         f"static costs: {_listed(costs)}",
         f"measured: {_listed(metrics)}",
     ]
-    known = {*genes, *costs, *metrics, columns.architecture}
+    known = {*(columns.genes or ()), *costs, *metrics, columns.architecture}
     if left_out := [name for name in table.column_names if name not in known]:
         notes.append(f"left out: {_listed(left_out)}")
     if len(space.table) < table.num_rows:
@@ -121,33 +145,31 @@ def _of_table(path: Path, columns: Columns, wanted: Sequence[str]) -> Measuremen
     return Measurements(str(path), component, space, list(space.table.row_of), numbers, target=target, notes=notes)
 
 
-def _understood(table: pa.Table, columns: Columns, wanted: Sequence[str]) -> tuple[list[str], list[str], list[str]]:
-    """Return which columns are genes, costs and metrics: as they are said to be, else by their types and names."""
+def _understood(table: pa.Table, columns: Columns, wanted: Sequence[str]) -> Columns:
+    """Return what columns are: as they are said to be, else by their types and names."""
     said = {*(columns.genes or ()), *(columns.costs or ()), *(columns.metrics or ()), *wanted, columns.architecture}
     for name in said - {None} - set(table.column_names):
         raise DataError(f"the table has no column '{name}'{nearest(str(name), table.column_names)}")
-    open_ = [name for name in table.column_names if name not in said]
-    genes, costs, metrics = [], [], []
-    for name in open_:
-        kind = _kind(name, table[name])
-        if kind == "cost" and columns.costs is None:
-            costs.append(name)
-        elif kind == "gene" and columns.genes is None and columns.architecture is None:
-            genes.append(name)
-        elif kind == "metric" and columns.metrics is None:
-            metrics.append(name)
-    said_metrics = list(dict.fromkeys([*(columns.metrics or ()), *wanted]))
-    genes = list(columns.genes) if columns.genes is not None else genes
-    if not genes and columns.architecture is None:
+    kinds = {name: _kind(name, table[name]) for name in table.column_names if name not in said}
+    looks = {kind: [name for name in kinds if kinds[name] == kind] for kind in ("gene", "cost", "metric", "text")}
+    costs = looks["cost"] if columns.costs is None else list(columns.costs)
+    metrics = looks["metric"] if columns.metrics is None else list(columns.metrics)
+    metrics = [*dict.fromkeys([*wanted, *metrics])]
+    if columns.architecture is not None:
+        return Columns(columns.genes, costs, metrics, columns.architecture, columns.pattern)
+    genes = looks["gene"] if columns.genes is None else list(columns.genes)
+    if not genes and len(looks["text"]) == 1:
+        return Columns(None, costs, metrics, looks["text"][0], columns.pattern)
+    if not genes:
         raise ConfigError(
-            f"no column looks like a gene (whole numbers or names, up to {MOST_OPTIONS} different ones): say which are, "
+            f"no column looks like a gene (whole numbers or names, up to {MOST_OPTIONS} of them): say which are, "
             f"--genes a,b,c, or in which column an architecture is written, --architecture"
         )
-    return genes, list(columns.costs) if columns.costs is not None else costs, [*said_metrics, *metrics]
+    return Columns(genes, costs, metrics)
 
 
 def _kind(name: str, column: pa.ChunkedArray) -> str | None:
-    """Return what a column looks like: a gene, a cost or a metric; None: it says nothing, or nothing that is known."""
+    """Return what a column looks like: a gene, a cost, a metric, or a text; None if all its values are the same."""
     import pyarrow as pa
     from pyarrow import compute
 
@@ -161,7 +183,7 @@ def _kind(name: str, column: pa.ChunkedArray) -> str | None:
         return "metric"
     if different <= MOST_OPTIONS:
         return "gene"
-    return "metric" if numeric else None
+    return "metric" if numeric else "text"
 
 
 def _listed(names: Any) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import bisect
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -124,6 +124,21 @@ def normalised_hypervolume(losses: np.ndarray, goals: Goals) -> float:
     if len(losses) == 0:
         return 0.0
     return float(moocore.hypervolume(losses, ref=goals.reference)) / _box(goals)
+
+
+def hypervolume_of(columns: Mapping[str, np.ndarray], goals: Goals) -> float:
+    """Return the normalised hypervolume of the front of many networks, given as a column a metric."""
+    losses = np.stack([-columns[o.metric] if o.maximize else columns[o.metric] for o in goals.objectives], axis=1)
+    feasible = np.full(len(losses), True)
+    for constraint in goals.constraints:
+        if constraint.at_most is not None:
+            feasible &= columns[constraint.metric] <= constraint.at_most
+        if constraint.at_least is not None:
+            feasible &= columns[constraint.metric] >= constraint.at_least
+    if not feasible.any():
+        return 0.0
+    losses = losses[feasible]
+    return normalised_hypervolume(losses[moocore.is_nondominated(losses)], goals)
 
 
 def _box(goals: Goals) -> float:

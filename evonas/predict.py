@@ -9,7 +9,7 @@ import pkgutil
 import re
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -111,13 +111,15 @@ def problem(
         )
     for column in (name, *beside):
         if np.ptp(measured.column(column)[known]) == 0:
-            raise DataError(f"'{column}' has the same value in all {len(known)} rows: there is nothing to learn from it")
+            raise DataError(
+                f"'{column}' has the same value in all {len(known)} rows: there is nothing to learn from it"
+            )
     count = len(known) if rows is None else rows
     if not FEWEST <= count <= len(known):
         raise ConfigError(f"'rows' must be {FEWEST} to {len(known)}, which {measured.source} has, and is {rows}")
     encoding = Encoding(measured.space, measured=beside)
-    values = [{c: float(measured.column(c)[row]) for c in beside} for row in known]
-    features = encoding([measured.genomes[row] for row in known], values)
+    values = [{c: float(measured.column(c)[row]) for c in beside} for row in known.tolist()]
+    features = encoding([measured.genomes[row] for row in known.tolist()], values)
     training = np.sort(generator(seed, "training rows").permutation(len(known))[:count])
     return Problem(
         measured, encoding, features, targets[known], _target(name, measured, targets[known], maximize), training, seed,
@@ -149,7 +151,7 @@ def assess(problem: Problem, component: Component) -> tuple[Assessment, Predicto
 
 
 def scores(prediction: Prediction, targets: np.ndarray) -> Scores:
-    """Compare predictions with targets, shape (rows,); a rank correlation that does not exist, of equal values, is 0."""
+    """Compare predictions with targets, shape (rows,); a rank correlation of equal values, which has none, is 0."""
     from scipy import stats
 
     errors = np.abs(targets - prediction.mean)
@@ -180,14 +182,29 @@ def to_save(problem: Problem, assessment: Assessment, predictor: Predictor) -> S
     )
 
 
+def plain(problem: Problem, assessed: Mapping[str, Assessment | EvonasError]) -> dict[str, Any]:
+    """Return what was learnt and how well, of every predictor by name, as JSON-plain values."""
+    return {
+        "source": problem.measured.source,
+        "target": asdict(problem.target),
+        "training_rows": len(problem.training),
+        "other_rows": len(problem.others),
+        "seed": problem.seed,
+        "genes": len(problem.encoding.sizes),
+        "numbers": problem.encoding.names,
+        "notes": problem.notes,
+        "predictors": {n: a.plain() if isinstance(a, Assessment) else {"error": str(a)} for n, a in assessed.items()},
+    }
+
+
 def named(name: str, options: Mapping[str, Any] | None = None) -> Component:
     """Return the predictor that ships under `name` (of its module), or of an import path, with its options checked."""
     if ":" not in name:
         ship = shipped()
         if name.lower() not in ship:
             raise ComponentError(
-                f"no predictor that ships is called '{name}'{nearest(name.lower(), ship)}; one of your own is named by its "
-                f"import path, package.module:Name"
+                f"no predictor that ships is called '{name}'{nearest(name.lower(), ship)}; your own has "
+                f"an import path, package.module:Name"
             )
         name = ship[name.lower()].use
     return checked_options(checked(Component(name, options or {}), Predictor), "--predictor")
@@ -212,7 +229,7 @@ def _fitted(problem: Problem, component: Component, rows: np.ndarray) -> Predict
 
 
 def _target(name: str, measured: Measurements, targets: np.ndarray, maximize: bool | None) -> Metric:
-    """Return the target with its direction and worst value: as the run says, else by its name and the worst measured."""
+    """Return the target with its direction and worst value: as the run says, else by name and the worst measured."""
     declared = measured.declared.get(name)
     if declared is not None and maximize in (None, declared.maximize):
         return declared

@@ -18,12 +18,21 @@ from evonas.space import Genome
 
 
 def at_quantiles(search: Search, shares: Sequence[float], metric: str) -> list[Genome]:
-    """Return the genomes at these shares of a static cost among uniform genomes that the gates admit."""
+    """Return the genomes at these shares of a static cost among uniform genomes that the gates admit.
+
+    Where the space does not know the cost, they are any.
+    """
     rng = np.random.default_rng(0)
     genomes = [search.space.canonical(search.space.sample(rng)) for _ in range(len(search.sampled))]
     admitted = [g for g in genomes if all(gate.passes(search.space.costs(g)[gate.metric]) for gate in search.gates)]
-    ranked = sorted(admitted or genomes, key=lambda genome: search.space.costs(genome)[metric])
+    ranked = sorted(admitted or genomes, key=lambda genome: search.space.costs(genome).get(metric, 0.0))
     return [ranked[int(share * (len(ranked) - 1))] for share in shares]
+
+
+def in_size(search: Search, genome: Genome) -> str:
+    """Return ` of so many params`, for messages; nothing where the space does not know them."""
+    params = search.space.costs(genome).get("params")
+    return "" if params is None else f" of {params:,.0f} params"
 
 
 def rehearse(search: Search, genome: Genome, network: str) -> float:

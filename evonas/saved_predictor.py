@@ -70,7 +70,7 @@ class SavedPredictor:
 
         Raises DataError if `space` is another one, or if the predictor does not take its state back.
         """
-        self._check(space)
+        self.check(space)
         predictor: Predictor = checked(self.predictor, Predictor).build({"seed": self.seed})
         try:
             predictor.restore(self.state)
@@ -84,9 +84,12 @@ class SavedPredictor:
     @property
     def again(self) -> str:
         """The way out for whoever cannot use the file."""
-        return f"with 'evonas predict {self.fitted.get('source', 'RUN')} --target {self.target.name} --save FILE{SUFFIX}'"
+        return (
+            f"with 'evonas predict {self.fitted.get('source', 'RUN')} --target {self.target.name} --save FILE{SUFFIX}'"
+        )
 
-    def _check(self, space: SearchSpace) -> None:
+    def check(self, space: SearchSpace) -> None:
+        """Raise DataError if `space` is not the one that the predictor was fitted on."""
         genes = _genes(space)
         if len(genes) != len(self.genes):
             raise self._of_another_space(f"{len(self.genes)} genes, and this one has {len(genes)}")
@@ -146,7 +149,7 @@ def load(path: Path) -> SavedPredictor:
             metadata = file.metadata() or {}
             if "evonas.predictor" not in metadata:
                 raise DataError(f"{path} holds arrays, but no predictor of evonas: make one with 'evonas predict'")
-            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118: it is no mapping
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise DataError(f"{path} is damaged, or no safetensors file: {error}: fit the predictor again") from error
     record = metadata["evonas.predictor"]

@@ -44,11 +44,21 @@ class SearchSpace(ABC):
 
     @abstractmethod
     def costs(self, genome: Genome) -> Metrics:
-        """Return the exact static costs (at least `params` and `macs`) without building a network."""
+        """Return the exact static costs without building a network: at least `params` and `macs`.
+
+        Spaces that build no networks may know less of them.
+        """
 
     def canonical(self, genome: Genome) -> Genome:
         """Return the one genome that stands for all genomes whose networks are equal."""
         return genome
+
+    def nearest(self, genome: Genome) -> Sequence[Genome]:
+        """Return the genomes of the space to take for one that was bred, the best first: it is one, unless overridden.
+
+        A space that lacks some combinations of options offers others here, those that differ least.
+        """
+        return (genome,)
 
     def activations(self, genome: Genome) -> int | None:
         """Return how many tensor elements a forward pass keeps for the backward pass, an example; None if unknown.

@@ -39,7 +39,7 @@ class StandIn(Evaluator):
         super().__init__(search.space, search.experiment.seed)
         self.source = search.evaluator.source
         self.metrics = search.evaluator.metrics
-        self._sizes = np.sort([costs["params"] for costs in search.sampled])
+        self._sizes = np.sort([costs.get("params", 0.0) for costs in search.sampled])
         self._ranges = {
             metric.name: _worst_to_best(metric, search)
             for metric in self.metrics
@@ -49,7 +49,7 @@ class StandIn(Evaluator):
     def measure(self, genome: Genome, budget: int | None) -> Metrics:
         """Return invented values of what only an evaluation can tell."""
         costs = self.space.costs(genome)
-        rank = np.searchsorted(self._sizes, costs["params"]) / len(self._sizes)
+        rank = np.searchsorted(self._sizes, costs.get("params", 0.0)) / len(self._sizes)
         noise = generator(self.seed, "stand-in", list(genome)).normal(size=len(self._ranges))
         quality = np.clip(0.5 + GAIN * (rank - 0.5) + NOISE * noise, 0.0, 1.0)
         invented = {

@@ -102,7 +102,7 @@ def test_the_identity_is_that_of_the_run() -> None:
 )
 def test_a_rehearsal_that_fails_is_told_with_the_network_and_the_place(evaluator: str, said: list[str]) -> None:
     message = refusal(evaluator=f"{__name__}:{evaluator}")
-    assert message.startswith("the rehearsal failed on a small network (")
+    assert message.startswith("the rehearsal failed on a small network of ")
     assert not [words for words in said if words not in message], message
     assert message.count("\n") <= 2
     assert "Traceback" not in message

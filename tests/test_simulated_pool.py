@@ -85,7 +85,7 @@ def test_durations_come_from_a_column(suffix: str, tmp_path: Path) -> None:
     assert set(seconds(outcomes)) == {2.0, 7.0}
     with pytest.raises(DataError, match="no column 'latencies'; did you mean 'latency'"):
         SimulatedPool(ActionRecipe(tmp_path), table=path, column="latencies")
-    with pytest.raises(DataError, match="numbers of seconds above 0"):
+    with pytest.raises(DataError, match="'name' must hold numbers, and row 1 holds 'a'"):
         SimulatedPool(ActionRecipe(tmp_path), table=path, column="name")
     with pytest.raises(ConfigError, match="'table' and 'column', or from 'run'"):
         SimulatedPool(ActionRecipe(tmp_path), column="latency")

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from evonas.errors import ConfigError, DataError, nearest, require
+from evonas.errors import ConfigError, DataError, require
 from evonas.evaluation import Candidate, Evaluation
 from evonas.history import History
 from evonas.seeds import generator
 from evonas.space import Genome
+from evonas.table import numbers, read
 
 
 class Durations:
@@ -41,7 +42,7 @@ class Durations:
         self._seed, self._median_seconds, self._sigma = seed, median_seconds, sigma
         self._seconds_per_mac = seconds_per_mac
         self._recorded = _recorded(run) if run else {}
-        values = _column(table, column) if table and column else np.array(list(self._recorded.values()))
+        values = numbers(read(table), column, table) if table and column else np.array(list(self._recorded.values()))
         self._values = _checked(values, f"{table}, {column}" if table else str(run)) if table or run else None
 
     def seconds(self, candidate: Candidate, attempt: int, macs: float = 0.0) -> float:
@@ -55,23 +56,10 @@ class Durations:
 
 
 def _recorded(run: Path) -> dict[Genome, float]:
-    return {e.candidate.genome: e.seconds for e in History.read(run).evaluations if isinstance(e, Evaluation)}
-
-
-def _column(table: Path, column: str) -> np.ndarray:
-    from pyarrow import ArrowException, csv, parquet
-
-    try:
-        read = parquet.read_table(table) if table.suffix == ".parquet" else csv.read_csv(table)
-    except (OSError, ArrowException) as error:
-        raise DataError(f"the table {table} cannot be read: {error}") from error
-    if column not in read.column_names:
-        raise DataError(f"the table {table} has no column '{column}'{nearest(column, read.column_names)}")
-    values: np.ndarray = read[column].to_numpy()
-    return values
+    return {e.candidate.genome: e.seconds for e in History.read(Path(run)).evaluations if isinstance(e, Evaluation)}
 
 
 def _checked(values: np.ndarray, origin: str) -> np.ndarray:
-    if len(values) == 0 or values.dtype.kind not in "iuf" or not (np.isfinite(values) & (values > 0)).all():
+    if len(values) == 0 or not (np.isfinite(values) & (values > 0)).all():
         raise DataError(f"durations must be numbers of seconds above 0, and {origin} holds others, or none")
     return values

@@ -38,12 +38,16 @@ class Predicted(Evaluator):
             raise ConfigError("'models' is empty: name the files that 'evonas predict RUN --save FILE' has written")
         for file, saved in zip(self._files, self._saved, strict=True):
             _check_usable(file, saved)
+            saved.check(space)
         targets = [saved.target for saved in self._saved]
         self.metrics = [*targets, *(Metric(_std(target.name)) for target in targets)]
         names = [metric.name for metric in self.metrics]
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ConfigError(f"'models' predict {', '.join(twice)} twice: name one file for each metric")
-        self._models  # noqa: B018: the space is checked here
+
+    def prepare(self) -> None:
+        """Restore the predictors."""
+        self._models  # noqa: B018
 
     def measure(self, genome: Genome, budget: int | None) -> Metrics:
         """Return the predictions of one genome."""
@@ -58,12 +62,13 @@ class Predicted(Evaluator):
         columns = {}
         for saved, (encoding, predictor) in zip(self._saved, self._models, strict=True):
             features = encoding(blocks)
-            rows = np.arange(len(blocks)).reshape(-1, BLOCK)
-            predictions = [predictor.predict(features.rows(block)) for block in rows]
+            parts = np.arange(len(blocks)).reshape(-1, BLOCK)
+            predictions = [predictor.predict(features.rows(part)) for part in parts]
             means = np.concatenate([prediction.mean for prediction in predictions])
             columns[saved.target.name] = _no_worse(means, saved.target).tolist()
             columns[_std(saved.target.name)] = np.concatenate([p.std for p in predictions]).tolist()
-        return [dict(zip(columns, row, strict=False)) for row in zip(*columns.values(), strict=True)][: len(genomes)]
+        rows = zip(*columns.values(), strict=True)
+        return [dict(zip(columns, row, strict=True)) for row, _ in zip(rows, genomes, strict=False)]
 
     def fingerprint(self) -> str:
         """Return a hash of the files."""
@@ -94,4 +99,5 @@ def _std(target: str) -> str:
 def _no_worse(means: np.ndarray, target: Metric) -> np.ndarray:
     if target.worst is None:
         return means
-    return np.maximum(means, target.worst) if target.maximize else np.minimum(means, target.worst)
+    held: np.ndarray = (np.maximum if target.maximize else np.minimum)(means, target.worst)
+    return held

@@ -41,6 +41,7 @@ class _Flight:
 class SimulatedPool(WorkerPool):
     """Evaluates for real, in this process, and pretends that it took as long as `Durations` says, on `workers`.
 
+    Where the evaluator has recorded seconds of a network, as a table's may, it takes those.
     A share `failure_rate` of attempts ends with the worker's death, somewhere on the way, and the new worker takes
     `restart_seconds`; a share `straggler_rate` takes `straggler_slowdown` times as long. Retries, pauses, timeouts and
     second runs of stragglers are those of RayPool. The evaluator should cost little: a formula, a table, a predictor;
@@ -136,8 +137,10 @@ class SimulatedPool(WorkerPool):
         """Decide how this attempt will end, and when."""
         assert task is not None
         attempt = len(task.troubles)
-        macs = self._own_evaluator().space.costs(task.candidate.genome)["macs"] if self._by_size else 0.0
-        seconds = self._durations.seconds(task.candidate, attempt, macs)
+        seconds = self._own_evaluator().recorded_seconds(task.candidate.genome)
+        if seconds is None:
+            macs = self._own_evaluator().space.costs(task.candidate.genome).get("macs", 0.0) if self._by_size else 0.0
+            seconds = self._durations.seconds(task.candidate, attempt, macs)
         trouble = None
         if self._failure_rate or self._straggler_rate:
             fate = generator(self._seed, "fate", task.candidate.id, self._begun[task.candidate.id]).random(3)

@@ -33,6 +33,8 @@ def result(history: History, space: SearchSpace) -> dict[str, Any]:
             "name": header.name,
             "closed": history.closed,
             "hypervolume": front.hypervolume,
+            "known_hypervolume": header.known_hypervolume,
+            "share_reached": history.share_reached,
             "reference": {objective.metric: objective.worst for objective in history.goals.objectives},
             "objectives": header.objectives,
             "constraints": header.constraints,

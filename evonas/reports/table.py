@@ -89,6 +89,12 @@ def reused(history: History) -> str | None:
     return f"{history.reused:,} of {len(history.evaluations):,} reused from the cache" if history.reused else None
 
 
+def reached(history: History) -> str | None:
+    """Return which share of the hypervolume of the true front was reached; None where that is not known."""
+    share = history.share_reached
+    return None if share is None else f"{100 * share:.2f} % of the hypervolume of the true front"
+
+
 def readable(value: float) -> str:
     """Return a number for people: whole numbers with separators, others with four significant digits."""
     if float(value).is_integer() and abs(value) < 1e15:

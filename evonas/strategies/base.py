@@ -64,11 +64,15 @@ class Strategy(ABC):
         return generator(self.seed, "ask", number)
 
     def fresh(self, genome: Genome, taken: Container[Genome], *, initial: bool = False) -> Genome | None:
-        """Return the canonical form of `genome` if it is neither asked before, nor `taken`, nor turned away."""
-        canonical = self.space.canonical(genome)
-        if canonical in self._seen or canonical in taken or not self.admit(canonical, initial=initial):
-            return None
-        return canonical
+        """Return the canonical form of `genome` if it is neither asked before, nor `taken`, nor turned away.
+
+        Where the space lacks `genome`, it is the first of the `nearest` ones of which that holds.
+        """
+        for near in self.space.nearest(genome):
+            canonical = self.space.canonical(near)
+            if canonical not in self._seen and canonical not in taken and self.admit(canonical, initial=initial):
+                return canonical
+        return None
 
     def draw(self, rng: np.random.Generator, taken: Container[Genome], *, initial: bool = False) -> Genome | None:
         """Draw uniform genomes until one is fresh; None after `TRIES`."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from evonas.evaluation import Failure, Outcome, Rejection
 from evonas.history import Generation, History
 from evonas.pareto import ParetoFront
-from evonas.reports.table import duration, front_table, last_line, readable, reused
+from evonas.reports.table import duration, front_table, last_line, reached, readable, reused
 from evonas.space import SearchSpace
 from evonas.tracking.base import Tracker
 
@@ -91,7 +91,7 @@ class Console(Tracker):
             self._live = None
         self._state = _State.of(history)
         ending = ENDINGS.get(history.closed, history.closed) if history.closed else "not finished"
-        words = [*self._standing(), *filter(None, [reused(history)])]
+        words = [*self._standing(), *filter(None, [reached(history), reused(history)])]
         self._say(f"{ending} after {duration(history.elapsed)}: {', '.join(words)}")
 
     def _say(self, text: str) -> None:
