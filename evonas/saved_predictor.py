@@ -23,6 +23,7 @@ from evonas.seeds import generator
 from evonas.space import Genome, SearchSpace
 
 FORMAT = 1
+KEY = "evonas.predictor"  # one: safetensors writes several in any order
 SUFFIX = ".safetensors"
 PROBES = 16
 """Networks whose static costs are kept, to tell the space from another that has the same genes."""
@@ -124,12 +125,13 @@ def save(saved: SavedPredictor, path: Path) -> None:
     state = {name: np.array(array, order="C") for name, array in saved.state.items()}
     if odd := [name for name, array in state.items() if array.dtype.kind not in "biuf"]:
         raise DataError(f"{saved.predictor.use}: state() must return arrays of numbers, and {', '.join(odd)} are not")
-    record = json.dumps(_plain(saved), allow_nan=False)
+    record = json.loads(json.dumps(_plain(saved), allow_nan=False))
+    text = json.dumps({"sha256": _checksum(record, state), "predictor": record})
     draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            draft.write_bytes(encode(state, {"evonas.predictor": record, "sha256": _checksum(record, state)}))
+            draft.write_bytes(encode(state, {KEY: text}))
             draft.replace(path)
         finally:
             draft.unlink(missing_ok=True)
@@ -147,15 +149,12 @@ def load(path: Path) -> SavedPredictor:
     try:
         with safe_open(path, framework="np") as file:
             metadata = file.metadata() or {}
-            if "evonas.predictor" not in metadata:
+            if KEY not in metadata:
                 raise DataError(f"{path} holds arrays, but no predictor of evonas: make one with 'evonas predict'")
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise DataError(f"{path} is damaged, or no safetensors file: {error}: fit the predictor again") from error
-    record = metadata["evonas.predictor"]
-    if metadata.get("sha256") != _checksum(record, state):
-        raise DataError(f"{path} is damaged, its checksum differs: fit the predictor again, or take a copy")
-    return _decoded(path, record, state)
+    return _decoded(path, metadata[KEY], state)
 
 
 def fingerprint(path: Path) -> str:
@@ -181,7 +180,10 @@ def _plain(saved: SavedPredictor) -> dict[str, Any]:
 
 def _decoded(path: Path, text: str, state: Mapping[str, np.ndarray]) -> SavedPredictor:
     try:
-        record = json.loads(text)
+        document = json.loads(text)
+        record = document["predictor"]
+        if document["sha256"] != _checksum(record, state):
+            raise DataError(f"{path} is damaged, its checksum differs: fit the predictor again, or take a copy")
         if record["format"] != FORMAT:
             raise DataError(
                 f"{path} has format {record['format']}, and this version of evonas reads {FORMAT}: fit it again"
@@ -208,8 +210,8 @@ def _genes(space: SearchSpace) -> list[tuple[str, tuple[str, ...]]]:
     return [(gene.name, tuple(map(str, gene.options))) for gene in space.genes]
 
 
-def _checksum(record: str, state: Mapping[str, np.ndarray]) -> str:
-    sha = hashlib.sha256(record.encode())
+def _checksum(record: object, state: Mapping[str, np.ndarray]) -> str:
+    sha = hashlib.sha256(json.dumps(record, sort_keys=True).encode())
     for name, array in sorted(state.items()):
         sha.update(f"{name} {array.dtype.str} {array.shape}".encode())
         sha.update(array.tobytes())
