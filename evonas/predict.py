@@ -24,6 +24,7 @@ from evonas.measurements import Measurements
 from evonas.predictor import Encoding, Features, Prediction, Predictor
 from evonas.saved_predictor import SavedPredictor
 from evonas.seeds import generator
+from evonas.threads import one_thread
 
 FEWEST, FOLDS = 10, 5
 LEVELS = (50, 80, 95)
@@ -133,21 +134,8 @@ def assess(problem: Problem, component: Component) -> tuple[Assessment, Predicto
     Each of five folds is predicted by what was fitted to the other four, and the scores are those of all folds' rows
     together.
     """
-    training = generator(problem.seed, "folds").permutation(problem.training)
-    folds = np.array_split(training, FOLDS)
-    parts = [_fitted(problem, component, np.setdiff1d(training, fold)).predict(problem.features.rows(fold))
-             for fold in folds]  # fmt: skip
-    predictions = Prediction(np.concatenate([p.mean for p in parts]), np.concatenate([p.std for p in parts]))
-    began = time.perf_counter()
-    predictor = _fitted(problem, component, problem.training)
-    fit_seconds = time.perf_counter() - began
-    rest = problem.others if len(problem.others) else problem.training
-    began = time.perf_counter()
-    beyond = predictor.predict(problem.features.rows(rest))
-    each = (time.perf_counter() - began) / len(rest)
-    held_out = scores(beyond, problem.targets[rest]) if len(problem.others) else None
-    cross_validated = scores(predictions, problem.targets[training])
-    return Assessment(component, cross_validated, held_out, fit_seconds, each), predictor
+    with one_thread():
+        return _assessed(problem, component)
 
 
 def scores(prediction: Prediction, targets: np.ndarray) -> Scores:
@@ -220,6 +208,24 @@ def shipped() -> dict[str, Component]:
             if own and not inspect.isabstract(value) and not name.startswith("_"):
                 found[module.name] = Component(f"{path}:{name}")
     return found
+
+
+def _assessed(problem: Problem, component: Component) -> tuple[Assessment, Predictor]:
+    training = generator(problem.seed, "folds").permutation(problem.training)
+    folds = np.array_split(training, FOLDS)
+    parts = [_fitted(problem, component, np.setdiff1d(training, fold)).predict(problem.features.rows(fold))
+             for fold in folds]  # fmt: skip
+    predictions = Prediction(np.concatenate([p.mean for p in parts]), np.concatenate([p.std for p in parts]))
+    began = time.perf_counter()
+    predictor = _fitted(problem, component, problem.training)
+    fit_seconds = time.perf_counter() - began
+    rest = problem.others if len(problem.others) else problem.training
+    began = time.perf_counter()
+    beyond = predictor.predict(problem.features.rows(rest))
+    each = (time.perf_counter() - began) / len(rest)
+    held_out = scores(beyond, problem.targets[rest]) if len(problem.others) else None
+    cross_validated = scores(predictions, problem.targets[training])
+    return Assessment(component, cross_validated, held_out, fit_seconds, each), predictor
 
 
 def _fitted(problem: Problem, component: Component, rows: np.ndarray) -> Predictor:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +14,7 @@ from evonas.evaluation import Evaluator, Metric, Source
 from evonas.predictor import Encoding, Predictor
 from evonas.saved_predictor import SavedPredictor
 from evonas.space import Genome, Metrics, SearchSpace
+from evonas.threads import one_thread
 
 BLOCK = 64
 """Rows that are predicted at a time, always as many: sums of matrices of other shapes differ in the last bits."""
@@ -39,6 +39,7 @@ class Predicted(Evaluator):
         for file, saved in zip(self._files, self._saved, strict=True):
             _check_usable(file, saved)
             saved.check(space)
+        self._models: list[tuple[Encoding, Predictor]] = []
         targets = [saved.target for saved in self._saved]
         self.metrics = [*targets, *(Metric(_std(target.name)) for target in targets)]
         names = [metric.name for metric in self.metrics]
@@ -47,7 +48,8 @@ class Predicted(Evaluator):
 
     def prepare(self) -> None:
         """Restore the predictors."""
-        self._models  # noqa: B018
+        if not self._models:
+            self._models = [saved.restored(self.space) for saved in self._saved]
 
     def measure(self, genome: Genome, budget: int | None) -> Metrics:
         """Return the predictions of one genome."""
@@ -57,6 +59,15 @@ class Predicted(Evaluator):
         """Return the predictions of genomes; the budget is that of what was measured, whatever is asked for."""
         if not genomes:
             return []
+        self.prepare()
+        with one_thread():
+            return self._predicted(genomes)
+
+    def fingerprint(self) -> str:
+        """Return a hash of the files."""
+        return hashlib.sha256("".join(map(saved_predictor.fingerprint, self._files)).encode()).hexdigest()[:16]
+
+    def _predicted(self, genomes: Sequence[Genome]) -> list[Metrics]:
         canonical = [self.space.canonical(genome) for genome in genomes]
         blocks = canonical + canonical[-1:] * (-len(canonical) % BLOCK)
         columns = {}
@@ -69,14 +80,6 @@ class Predicted(Evaluator):
             columns[_std(saved.target.name)] = np.concatenate([p.std for p in predictions]).tolist()
         rows = zip(*columns.values(), strict=True)
         return [dict(zip(columns, row, strict=True)) for row, _ in zip(rows, genomes, strict=False)]
-
-    def fingerprint(self) -> str:
-        """Return a hash of the files."""
-        return hashlib.sha256("".join(map(saved_predictor.fingerprint, self._files)).encode()).hexdigest()[:16]
-
-    @cached_property
-    def _models(self) -> list[tuple[Encoding, Predictor]]:
-        return [saved.restored(self.space) for saved in self._saved]
 
 
 def _check_usable(file: Path, saved: SavedPredictor) -> None:
