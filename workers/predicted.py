@@ -13,6 +13,7 @@ from evonas.errors import ConfigError
 from evonas.evaluation import Evaluator, Metric, Source
 from evonas.predictor import Encoding, Predictor
 from evonas.saved_predictor import SavedPredictor
+from evonas.seeds import generator
 from evonas.space import Genome, Metrics, SearchSpace
 from evonas.threads import one_thread
 
@@ -47,34 +48,32 @@ class Predicted(Evaluator):
             raise ConfigError(f"'models' predict {', '.join(twice)} twice: name one file for each metric")
 
     def prepare(self) -> None:
-        """Restore the predictors."""
-        if not self._models:
-            self._models = [saved.restored(self.space) for saved in self._saved]
+        """Restore the predictors, and let them load what they predict with."""
+        self.measure(self.space.sample(generator(self.seed, "prepare")), None)
 
     def measure(self, genome: Genome, budget: int | None) -> Metrics:
         """Return the predictions of one genome."""
-        return self.measure_many([genome], budget)[0]
+        return self._predicted([genome])[0]
 
     def measure_many(self, genomes: Sequence[Genome], budget: int | None) -> list[Metrics]:
         """Return the predictions of genomes; the budget is that of what was measured, whatever is asked for."""
-        if not genomes:
-            return []
-        self.prepare()
-        with one_thread():
-            return self._predicted(genomes)
+        return self._predicted(genomes) if genomes else []
 
     def fingerprint(self) -> str:
         """Return a hash of the files."""
         return hashlib.sha256("".join(map(saved_predictor.fingerprint, self._files)).encode()).hexdigest()[:16]
 
     def _predicted(self, genomes: Sequence[Genome]) -> list[Metrics]:
+        if not self._models:
+            self._models = [saved.restored(self.space) for saved in self._saved]
         canonical = [self.space.canonical(genome) for genome in genomes]
         blocks = canonical + canonical[-1:] * (-len(canonical) % BLOCK)
         columns = {}
         for saved, (encoding, predictor) in zip(self._saved, self._models, strict=True):
             features = encoding(blocks)
             parts = np.arange(len(blocks)).reshape(-1, BLOCK)
-            predictions = [predictor.predict(features.rows(part)) for part in parts]
+            with one_thread():
+                predictions = [predictor.predict(features.rows(part)) for part in parts]
             means = np.concatenate([prediction.mean for prediction in predictions])
             columns[saved.target.name] = _no_worse(means, saved.target).tolist()
             columns[_std(saved.target.name)] = np.concatenate([p.std for p in predictions]).tolist()
