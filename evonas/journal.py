@@ -31,6 +31,7 @@ class Header:
     data_fingerprint: str | None
     versions: Mapping[str, str]
     created: str
+    space_fingerprint: str | None = None
     evaluator_fingerprint: str | None = None
     genes: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """Names and options of the genes, which may come from a file that is gone when the journal is read."""

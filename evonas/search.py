@@ -108,17 +108,15 @@ def _same_search(path: Path, history: History, experiment: Experiment, *, force:
             f"{path} was run on other data: its fingerprint is {header.data_fingerprint}, and now it is "
             f"{now.data_fingerprint}: bring the data back, or start a new run"
         )
-    if header.genes and now.genes != header.genes:
-        raise RunFolderError(
-            f"{path} was run in a space with other genes or options, which no longer are what its genomes mean: bring "
-            f"back the file or the code that the space was made from, or start a new run"
-        )
-    if header.evaluator_fingerprint and now.evaluator_fingerprint != header.evaluator_fingerprint:
-        raise RunFolderError(
-            f"{path}: the file that the evaluator reads has changed, its fingerprint was "
-            f"{header.evaluator_fingerprint}, and now it is {now.evaluator_fingerprint}: bring the file back, or start "
-            f"a new run"
-        )
+    for part, read_then, reads_now in (
+        ("space", header.space_fingerprint, now.space_fingerprint),
+        ("evaluator", header.evaluator_fingerprint, now.evaluator_fingerprint),
+    ):
+        if read_then is not None and reads_now != read_then:
+            raise RunFolderError(
+                f"{path}: what its {part} reads has changed: the fingerprint was {read_then}, and now it is "
+                f"{reads_now}: bring the file back, or start a new run"
+            )
     changed = [
         f"{name} {was} -> {now.versions.get(name)}"
         for name, was in header.versions.items()

@@ -67,6 +67,10 @@ class SearchSpace(ABC):
         """
         return None
 
+    def fingerprint(self) -> str | None:
+        """Return a hash of what it reads besides code and options, as a table; None if it reads nothing."""
+        return None
+
     def sample(self, rng: np.random.Generator) -> Genome:
         """Draw a genome, uniform over the options of every gene."""
         return tuple(int(rng.integers(len(gene.options))) for gene in self.genes)

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from evonas.errors import ConfigError, GenomeError
+from evonas.network_table import Duplicates, Genes, NetworkTable
 from evonas.seeds import generator
 from evonas.space import Genome, Metrics, SearchSpace
-from evonas.table import Column, Duplicates, Genes, NetworkTable, named_columns
+from evonas.table import Column, named_columns
 
 if TYPE_CHECKING:
     from torch import nn
@@ -21,11 +22,13 @@ NEIGHBOURS = 100
 
 
 class Table(SearchSpace):
-    """The networks that a table has a row for.
+    """The networks that a table, parquet or CSV, has a row for.
 
-    Options: `file`; `genes`, or `architecture` and `pattern`, which say what network a row is, see NetworkTable;
-    `costs`, the columns that are static costs, as a list, or as a mapping of names to columns or to
-    `{column, scale, offset}`; `duplicates: mean` where a network has several rows.
+    Options: `file`; `genes`, the columns that are genes, or with their options, `{column: [option, ...]}`; or
+    `architecture`, one column of strings, of which each character is a gene, or each group of `pattern`, a regular
+    expression; `costs`, the columns that are static costs, as a list, or as a mapping of names to columns or to
+    `{column, scale, offset}`; `duplicates: mean` averages several rows of a network, which are refused otherwise.
+    docs/tables.md has examples.
 
     Every combination of options need not have a row. `sample` and `size` know those that have one, `validate` refuses
     others, and what a strategy breeds is moved to a network of the table by `nearest`. A table has no networks to
@@ -59,6 +62,10 @@ class Table(SearchSpace):
         """Return the static costs that the table says: none, where no column is named."""
         row = self._row(genome)
         return {name: column[row] for name, column in self._costs.items()}
+
+    def fingerprint(self) -> str:
+        """Return a hash of the table's file."""
+        return self.table.fingerprint()
 
     def sample(self, rng: np.random.Generator) -> Genome:
         """Draw a network of the table, each as likely as another."""

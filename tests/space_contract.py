@@ -1,4 +1,4 @@
-"""What every search space must satisfy: inherit SpaceContract as a test class and set `space`."""
+"""What every search space must satisfy: inherit SpaceContract, or GenomeContract where it builds no networks."""
 
 from __future__ import annotations
 
@@ -13,29 +13,14 @@ from evonas.errors import GenomeError
 from evonas.space import Genome, SearchSpace
 
 
-class SpaceContract:
-    """Claims about any SearchSpace; a test of a new space is `class TestMine(SpaceContract): space = Mine(...)`.
-
-    A space without the attributes `input_shape` and `classes` overrides `inputs` and `classes`.
-    """
+class GenomeContract:
+    """Claims about the genomes of any SearchSpace and their costs, `params` among them."""
 
     space: SearchSpace
-    built = 6
-    """How many random genomes are built, besides the smallest and the largest."""
-
-    @property
-    def classes(self) -> int:
-        return int(self.space.classes)  # type: ignore[attr-defined]
-
-    def inputs(self, batch: int) -> torch.Tensor:
-        return torch.randn(batch, *self.space.input_shape)  # type: ignore[attr-defined]
 
     def sampled(self, count: int, seed: int = 0) -> list[Genome]:
         rng = np.random.default_rng(seed)
         return [self.space.sample(rng) for _ in range(count)]
-
-    def to_build(self) -> list[Genome]:
-        return [self.space.smallest(), self.space.largest(), *self.sampled(self.built)]
 
     def test_genes_have_unique_names_and_options(self) -> None:
         names = [gene.name for gene in self.space.genes]
@@ -85,12 +70,21 @@ class SpaceContract:
             assert self.space.validate(canonical) == canonical
             assert self.space.canonical(canonical) == canonical
 
+    def test_what_is_near_a_combination_of_options_is_in_the_space(self) -> None:
+        rng = np.random.default_rng(0)
+        bred = [tuple(int(rng.integers(len(gene.options))) for gene in self.space.genes) for _ in range(50)]
+        for genome in [*self.sampled(20), *bred]:
+            near = self.space.nearest(genome)
+            assert near
+            assert near == self.space.nearest(genome)
+            assert [self.space.validate(other) for other in near] == list(near)
+            assert len(set(near)) == len(near)
+        assert all(self.space.nearest(genome) == (genome,) for genome in self.sampled(20))
+
     def test_costs_are_plain_repeatable_numbers(self) -> None:
         for genome in self.sampled(20):
             costs = self.space.costs(genome)
-            assert {"params", "macs"} <= costs.keys()
             assert all(type(value) in (int, float) and np.isfinite(value) for value in costs.values())
-            assert min(costs["params"], costs["macs"]) >= 0
             assert self.space.costs(genome) == costs
 
     def test_activations_are_plain_repeatable_and_positive_or_unknown(self) -> None:
@@ -98,6 +92,66 @@ class SpaceContract:
             activations = self.space.activations(genome)
             assert activations is None or (type(activations) is int and activations > 0)
             assert self.space.activations(genome) == activations
+
+    def test_features_are_one_hot(self) -> None:
+        genomes = self.sampled(20)
+        sizes = [len(gene.options) for gene in self.space.genes]
+        features = self.space.features(genomes)
+        assert features.shape == (20, sum(sizes))
+        assert features.dtype == np.float64
+        assert set(np.unique(features)) <= {0.0, 1.0}
+        chosen = [block.argmax(axis=1) for block in np.split(features, np.cumsum(sizes)[:-1], axis=1)]
+        assert np.array_equal(np.stack(chosen, axis=1), np.asarray(genomes))
+        assert np.array_equal(features.sum(axis=1), np.full(20, len(sizes)))
+        assert self.space.features([]).shape == (0, sum(sizes))
+
+    def test_describe_names_every_gene(self) -> None:
+        genome = self.sampled(1)[0]
+        described = self.space.describe(genome)
+        assert list(described) == [gene.name for gene in self.space.genes]
+        for gene, index in zip(self.space.genes, genome, strict=True):
+            assert described[gene.name] == str(gene.options[index])
+
+    def test_smallest_and_largest_bound_the_parameters(self) -> None:
+        smallest, largest = self.space.smallest(), self.space.largest()
+        assert self.space.validate(smallest) == smallest
+        assert self.space.validate(largest) == largest
+        low, high = self.space.costs(smallest)["params"], self.space.costs(largest)["params"]
+        assert all(low <= self.space.costs(genome)["params"] <= high for genome in self.sampled(200))
+
+    def test_space_survives_pickling(self) -> None:
+        self.space.costs(self.space.smallest())  # whatever a space remembers travels, or is computed again
+        copy = pickle.loads(pickle.dumps(self.space))
+        assert isinstance(hash(self.space), int)
+        for genome in self.sampled(20):
+            assert copy.costs(genome) == self.space.costs(genome)
+            assert copy.canonical(genome) == self.space.canonical(genome)
+        assert list(copy.genes) == list(self.space.genes)
+
+
+class SpaceContract(GenomeContract):
+    """Claims about any SearchSpace; a test of a new space is `class TestMine(SpaceContract): space = Mine(...)`.
+
+    A space without the attributes `input_shape` and `classes` overrides `inputs` and `classes`.
+    """
+
+    built = 6
+    """How many random genomes are built, besides the smallest and the largest."""
+
+    @property
+    def classes(self) -> int:
+        return int(self.space.classes)  # type: ignore[attr-defined]
+
+    def inputs(self, batch: int) -> torch.Tensor:
+        return torch.randn(batch, *self.space.input_shape)  # type: ignore[attr-defined]
+
+    def to_build(self) -> list[Genome]:
+        return [self.space.smallest(), self.space.largest(), *self.sampled(self.built)]
+
+    def test_params_and_macs_are_known(self) -> None:
+        for genome in self.sampled(20):
+            costs = self.space.costs(genome)
+            assert min(costs["params"], costs["macs"]) >= 0
 
     def test_costs_are_those_of_the_built_network(self) -> None:
         for genome in self.to_build():
@@ -139,38 +193,3 @@ class SpaceContract:
         first, second = states(), states()
         assert first.keys() == second.keys()
         assert all(torch.equal(first[name], second[name]) for name in first)
-
-    def test_features_are_one_hot(self) -> None:
-        genomes = self.sampled(20)
-        sizes = [len(gene.options) for gene in self.space.genes]
-        features = self.space.features(genomes)
-        assert features.shape == (20, sum(sizes))
-        assert features.dtype == np.float64
-        assert set(np.unique(features)) <= {0.0, 1.0}
-        chosen = [block.argmax(axis=1) for block in np.split(features, np.cumsum(sizes)[:-1], axis=1)]
-        assert np.array_equal(np.stack(chosen, axis=1), np.asarray(genomes))
-        assert np.array_equal(features.sum(axis=1), np.full(20, len(sizes)))
-        assert self.space.features([]).shape == (0, sum(sizes))
-
-    def test_describe_names_every_gene(self) -> None:
-        genome = self.sampled(1)[0]
-        described = self.space.describe(genome)
-        assert list(described) == [gene.name for gene in self.space.genes]
-        for gene, index in zip(self.space.genes, genome, strict=True):
-            assert described[gene.name] == str(gene.options[index])
-
-    def test_smallest_and_largest_bound_the_parameters(self) -> None:
-        smallest, largest = self.space.smallest(), self.space.largest()
-        assert self.space.validate(smallest) == smallest
-        assert self.space.validate(largest) == largest
-        low, high = self.space.costs(smallest)["params"], self.space.costs(largest)["params"]
-        assert all(low <= self.space.costs(genome)["params"] <= high for genome in self.sampled(200))
-
-    def test_space_survives_pickling(self) -> None:
-        self.space.costs(self.space.smallest())  # whatever a space remembers travels, or is computed again
-        copy = pickle.loads(pickle.dumps(self.space))
-        assert isinstance(hash(self.space), int)
-        for genome in self.sampled(20):
-            assert copy.costs(genome) == self.space.costs(genome)
-            assert copy.canonical(genome) == self.space.canonical(genome)
-        assert list(copy.genes) == list(self.space.genes)

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,12 @@ def log_of(journal: Sequence[Event], known: int = 1, evaluations: int = 80) -> l
     file = io.StringIO()
     watch(Console(space=SPACE, evaluations=evaluations, console=Terminal(file=file)), journal, known)
     return file.getvalue().splitlines()
+
+
+def test_the_end_says_how_much_of_the_true_front_was_reached_where_that_is_known() -> None:
+    known = replace(header(), known_hypervolume=2 * History.replay(events()).front.hypervolume)
+    assert "50.00 % of the hypervolume of the true front" in log_of(events(known))[-1]
+    assert "true front" not in log_of(events())[-1]
 
 
 def test_log_has_one_line_a_generation_and_tells_how_it_ended() -> None:

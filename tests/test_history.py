@@ -47,6 +47,15 @@ def test_what_a_cache_had_is_not_counted_as_spent() -> None:
     assert (history.evaluated_seconds, history.mean_seconds, history.reused) == (2.0, 2.0, 2)
 
 
+def test_how_far_a_search_has_come_is_known_where_the_true_front_is() -> None:
+    (candidate,) = candidates(0, 1)
+    events: list[Event] = [Asked([candidate]), *finished(evaluated(candidate))]
+    hypervolume = history_of(*events).front.hypervolume
+    known = History.replay([replace(header(), known_hypervolume=2 * hypervolume), *events])
+    assert known.share_reached == pytest.approx(0.5)
+    assert history_of(*events).share_reached is None
+
+
 def test_an_empty_history_has_nothing() -> None:
     history = history_of()
     assert (history.evaluations, history.pending, history.generations, history.mean_seconds) == ([], [], [], 0.0)

@@ -81,6 +81,13 @@ def test_every_event_and_outcome_comes_back_equal(path: Path) -> None:
     assert {type(value) for value in evaluation.outcome.metrics.values()} == {float}
 
 
+def test_a_header_is_read_that_knows_nothing_of_newer_facts(path: Path) -> None:
+    newer = {"space_fingerprint", "evaluator_fingerprint", "genes", "known_hypervolume"}
+    record = {key: value for key, value in json.loads(encode(HEADER)).items() if key not in newer}
+    path.write_text(json.dumps(record) + "\n")
+    assert list(read(path)) == [HEADER]
+
+
 def test_an_event_is_one_line_of_ascii() -> None:
     for event in EVENTS:
         line = encode(event)

@@ -310,6 +310,15 @@ def test_note_of_a_large_front_stays_within_what_mlflow_keeps(root: Path) -> Non
     assert "more" in text
 
 
+def test_note_says_how_much_of_the_true_front_was_reached_where_that_is_known(root: Path) -> None:
+    from evonas.tracking.mlflow_summary import note
+
+    history, place = synthetic.history(), Place("http://x", "1", "r", front=[])
+    assert "true front" not in note(history, SPACE, root / "run", place)
+    history.header = replace(history.header, known_hypervolume=2 * history.front.hypervolume)
+    assert "(50.00 % of the hypervolume of the true front)" in note(history, SPACE, root / "run", place)
+
+
 def test_terminal_stays_silent(tmp_path: Path) -> None:
     done = in_a_process("assert run_search(run, search('quiet')).unsent == 0", new_run(tmp_path))
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

@@ -10,9 +10,10 @@ import numpy as np
 
 from evonas.errors import ConfigError, DataError
 from evonas.evaluation import Evaluator, Metric, Source
+from evonas.network_table import Duplicates, NetworkTable
 from evonas.space import Genome, Metrics, SearchSpace
 from evonas.spaces.table import Table
-from evonas.table import Column, Duplicates, NetworkTable, named_columns
+from evonas.table import Column, named_columns
 
 
 @dataclass(frozen=True)
@@ -24,15 +25,17 @@ class MetricColumn(Column):
 
 
 class Tabular(Evaluator):
-    """Returns what a table says of a network; a network whose numbers are missing there, or not finite, fails.
+    """Looks networks up in a table, parquet or CSV; those whose numbers are missing there, or not finite, fail.
 
-    Options: `metrics`, as a list of columns, or as a mapping of names to columns or to `{column, scale, offset,
-    maximize, worst}`; `seconds`, the column of what an evaluation took, which a SimulatedPool lets pass. Where the
-    space is a Table, its rows are looked up. For another space, `file` is the table, and `genes` names its columns in
-    the order of the space's genes (default: those of the genes' own names), or `architecture` and `pattern` say how
-    its networks are written, see NetworkTable; `duplicates: mean` where a network has several rows.
+    Options: `metrics`, the columns that are measured numbers, as a list, or as a mapping of names to columns or to
+    `{column, scale, offset, maximize, worst}`: the number is `offset + scale * column`, and the worst value, which the
+    hypervolume is measured from, is by default the worst in the table. `seconds` is the column of what an evaluation
+    took, which a SimulatedPool lets pass.
 
-    Budget and seed change nothing. A network of the space that is not in the table fails.
+    Where the space is a Table, its rows are looked up. For another space, `file` is the table, and `genes` names its
+    columns in the order of the space's genes (default: the genes' own names), or `architecture` and `pattern` say how
+    its networks are written, as for a Table; `duplicates: mean` averages several rows of a network. Networks of the
+    space that are not in the table fail. Budget and seed change nothing.
     """
 
     source = Source.TABULAR
