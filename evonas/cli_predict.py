@@ -79,6 +79,8 @@ def predict(
     from evonas.measurements import Columns, measurements
     from evonas.reports import predict_table
 
+    if save is not None:
+        saved_predictor.check_name(save)
     own, experiments = _sorted(overrides or [])
     component = predict.named(predictor, own)
     columns = Columns(_list(genes), _list(costs), _list(metrics), architecture, pattern)

@@ -116,12 +116,17 @@ class SavedPredictor:
         )
 
 
+def check_name(path: Path) -> None:
+    """Raise DataError if a predictor cannot be saved under this name."""
+    if path.suffix != SUFFIX:
+        raise DataError(f"a predictor is saved as FILE{SUFFIX}, not as {path}")
+
+
 def save(saved: SavedPredictor, path: Path) -> None:
     """Write a predictor to `path`, whole or not at all; raise DataError if it cannot be written."""
     from safetensors.numpy import save as encode
 
-    if path.suffix != SUFFIX:
-        raise DataError(f"a predictor is saved as FILE{SUFFIX}, not as {path}")
+    check_name(path)
     state = {name: np.array(array, order="C") for name, array in saved.state.items()}
     if odd := [name for name, array in state.items() if array.dtype.kind not in "biuf"]:
         raise DataError(f"{saved.predictor.use}: state() must return arrays of numbers, and {', '.join(odd)} are not")
