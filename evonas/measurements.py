@@ -12,7 +12,7 @@ import numpy as np
 
 from evonas import config, run_folder
 from evonas.component import Component
-from evonas.compose import checked, prepare, space_of
+from evonas.compose import checked, prepare
 from evonas.errors import ConfigError, DataError, nearest
 from evonas.evaluation import Metric, Source
 from evonas.history import History
@@ -89,7 +89,8 @@ def measurements(
 
 def _of_run(path: Path) -> Measurements:
     history = History.read(path)
-    space = space_of(history)
+    component = Component.of(history.config["space"])
+    space: SearchSpace = checked(component, SearchSpace).build()
     evaluated = {evaluation.candidate.genome: evaluation for evaluation in history.evaluations}
     if not evaluated:
         raise DataError(f"{path} has no evaluation yet: let it evaluate networks first")
@@ -101,7 +102,7 @@ def _of_run(path: Path) -> Measurements:
     guessed = sum(row.source is Source.PREDICTED for row in rows)
     notes = [f"{guessed:,} of {len(rows):,} rows were predicted themselves, and not measured"] if guessed else []
     return Measurements(
-        str(path), Component.of(history.config["space"]), space, list(evaluated), columns,
+        str(path), component, space, list(evaluated), columns,
         {metric.name: metric for metric in objectives}, objectives[0].name if objectives else None, notes,
     )  # fmt: skip
 

@@ -26,7 +26,7 @@ from evonas.saved_predictor import SavedPredictor
 from evonas.seeds import generator
 from evonas.threads import one_thread
 
-FEWEST, FOLDS = 10, 5
+FEWEST, FOLDS, AT_A_TIME = 10, 5, 4096
 LEVELS = (50, 80, 95)
 """Per cent of held-out values that should lie inside the intervals which are looked at."""
 
@@ -213,25 +213,34 @@ def shipped() -> dict[str, Component]:
 def _assessed(problem: Problem, component: Component) -> tuple[Assessment, Predictor]:
     training = generator(problem.seed, "folds").permutation(problem.training)
     folds = np.array_split(training, FOLDS)
-    parts = [_fitted(problem, component, np.setdiff1d(training, fold)).predict(problem.features.rows(fold))
-             for fold in folds]  # fmt: skip
-    predictions = Prediction(np.concatenate([p.mean for p in parts]), np.concatenate([p.std for p in parts]))
+    across = _joined(
+        [_predicted(_fitted(problem, component, np.setdiff1d(training, fold)), problem, fold) for fold in folds]
+    )
     began = time.perf_counter()
     predictor = _fitted(problem, component, problem.training)
     fit_seconds = time.perf_counter() - began
     rest = problem.others if len(problem.others) else problem.training
     began = time.perf_counter()
-    beyond = predictor.predict(problem.features.rows(rest))
+    beyond = _predicted(predictor, problem, rest)
     each = (time.perf_counter() - began) / len(rest)
     held_out = scores(beyond, problem.targets[rest]) if len(problem.others) else None
-    cross_validated = scores(predictions, problem.targets[training])
-    return Assessment(component, cross_validated, held_out, fit_seconds, each), predictor
+    return Assessment(component, scores(across, problem.targets[training]), held_out, fit_seconds, each), predictor
 
 
 def _fitted(problem: Problem, component: Component, rows: np.ndarray) -> Predictor:
     predictor: Predictor = component.build({"seed": problem.seed})
     predictor.fit(problem.features.rows(rows), problem.targets[rows])
     return predictor
+
+
+def _predicted(predictor: Predictor, problem: Problem, rows: np.ndarray) -> Prediction:
+    """Predict rows, some thousand at a time: a Gaussian process compares each with all that it was fitted to."""
+    parts = np.array_split(rows, -(-len(rows) // AT_A_TIME))
+    return _joined([predictor.predict(problem.features.rows(part)) for part in parts])
+
+
+def _joined(parts: Sequence[Prediction]) -> Prediction:
+    return Prediction(np.concatenate([part.mean for part in parts]), np.concatenate([part.std for part in parts]))
 
 
 def _target(name: str, measured: Measurements, targets: np.ndarray, maximize: bool | None) -> Metric:
