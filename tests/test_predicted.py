@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import numpy as np
@@ -116,6 +117,13 @@ def test_equal_networks_have_equal_predictions(file: Path) -> None:
     assert Predicted(IntegerSpace(), 0, models=[file]).measure((3, 3, 2, 2), None) != evaluator.measure(
         (3, 3, 2, 2), None
     )
+
+
+def test_a_rehearsal_is_of_many_at_once_as_pools_ask(file: Path) -> None:
+    evaluator = Predicted(IntegerSpace(), 0, models=[file])
+    began = time.perf_counter()
+    evaluator.measure((0, 0, 0, 0), None)
+    assert evaluator.rehearse((0, 0, 0, 0)) < (time.perf_counter() - began) / 4
 
 
 def test_the_fingerprint_is_that_of_the_files(file: Path, tmp_path: Path) -> None:
