@@ -19,7 +19,7 @@ from evaluator_contract import EvaluatorContract
 from pyarrow import parquet
 
 from evonas import config, search
-from evonas.compose import prepare
+from evonas.compose import prepare, space_of
 from evonas.config import parse
 from evonas.errors import ConfigError, DataError, RunFolderError
 from evonas.evaluation import Candidate, Evaluation, Evaluator, Failure, FailureKind, evaluate
@@ -261,9 +261,12 @@ def test_a_search_without_a_line_of_python_finds_the_front_and_says_so(tmp_path:
     assert result["counts"] == {"evaluated": 23, "reused": 0, "failed": 1, "rejected": 0, "turned_away": 0}
     assert {member["genes"]["act"] for member in result["front"]} <= set(ACTS)
 
-    write(file, better=1.0)
+    file.write_text("\n".join(file.read_text().splitlines()[:5]) + "\n")
     with pytest.raises(RunFolderError, match="what its space reads has changed: the fingerprint was"):
         search.resume(tmp_path / "run", ["evaluations=30"])
+    history = History.read(tmp_path / "run")
+    described = [space_of(history).describe(member.candidate.genome) for member in history.front.members]
+    assert described == [member["genes"] for member in result["front"]], "not what the rows that are left would say"
     file.unlink()
     with pytest.raises(DataError, match="there is no table"):
         search.resume(tmp_path / "run")
