@@ -100,6 +100,13 @@ class Predictor(ABC):
     def __init__(self, seed: int) -> None:
         self.seed = seed
 
+    def pretrain(self, features: Features) -> None:
+        """Learn what there is to learn before `fit` from rows without targets; most predictors have no use for them.
+
+        Whoever has the space may give the features of a few thousand sampled genomes: their costs are free to know.
+        """
+        return
+
     @abstractmethod
     def fit(self, features: Features, targets: np.ndarray) -> None:
         """Learn from at least two rows and their finite targets, shape (rows,); what was learnt before is gone."""

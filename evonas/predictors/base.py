@@ -14,6 +14,9 @@ from evonas.predictors.targets import TargetScale
 Arrays = Mapping[str, np.ndarray]
 """What a predictor has learnt, by name."""
 
+_BLOCK = 2000
+"""How many rows are predicted at a time, so that memory is bounded."""
+
 
 class Regressor(Predictor):
     """Learns transformed targets: a subclass says how to learn and how to estimate, on that scale, from arrays."""
@@ -56,7 +59,10 @@ class Regressor(Predictor):
                 f"numbers, not on genes of {list(features.sizes)} options and {len(features.names)} numbers: fit it on "
                 f"features of the same space, or predict with them"
             )
-        return self._scale.back(*self._estimate(features, self._learnt))
+        blocks = [np.arange(start, min(start + _BLOCK, len(features))) for start in range(0, len(features), _BLOCK)]
+        estimates = [self._estimate(features.rows(block), self._learnt) for block in blocks]
+        mean, std = np.concatenate([np.empty((2, 0)), *(np.array(estimate) for estimate in estimates)], axis=1)
+        return self._scale.back(mean, std)
 
     def state(self) -> dict[str, np.ndarray]:
         """Return what was learnt, the scale of the targets, and the shape of the features."""

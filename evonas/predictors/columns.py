@@ -9,7 +9,7 @@ import numpy as np
 
 from evonas.predictor import Features
 
-_ORDER = 0.5
+_ORDER = 0.7
 """The share of a numeric gene's variance that lies in its value; the rest lies in which option it is."""
 
 
