@@ -24,9 +24,10 @@ from evonas.measurements import Measurements
 from evonas.predictor import Encoding, Features, Prediction, Predictor
 from evonas.saved_predictor import SavedPredictor
 from evonas.seeds import generator
+from evonas.space import Genome
 from evonas.threads import one_thread
 
-FEWEST, FOLDS, AT_A_TIME = 10, 5, 4096
+FEWEST, FOLDS, AT_A_TIME, UNLABELLED = 10, 5, 4096, 2000
 LEVELS = (50, 80, 95)
 """Per cent of held-out values that should lie inside the intervals which are looked at."""
 
@@ -63,7 +64,11 @@ class Assessment:
 
 @dataclass(frozen=True)
 class Problem:
-    """What is learnt from what: features and finite targets of networks, and which of them are training rows."""
+    """What is learnt from what: features and finite targets of networks, and which of them are training rows.
+
+    `unlabelled` are features of networks that nobody measured, for predictors that learn from their costs first; there
+    are none where a column that is measured belongs to the features.
+    """
 
     measured: Measurements
     encoding: Encoding
@@ -71,6 +76,7 @@ class Problem:
     targets: np.ndarray
     target: Metric
     training: np.ndarray
+    unlabelled: Features | None
     seed: int
     notes: Sequence[str]
 
@@ -122,9 +128,10 @@ def problem(
     values = [{c: float(measured.column(c)[row]) for c in beside} for row in known.tolist()]
     features = encoding([measured.genomes[row] for row in known.tolist()], values)
     training = np.sort(generator(seed, "training rows").permutation(len(known))[:count])
+    unlabelled = None if beside else encoding(_sampled(measured, seed))
     return Problem(
-        measured, encoding, features, targets[known], _target(name, measured, targets[known], maximize), training, seed,
-        notes,
+        measured, encoding, features, targets[known], _target(name, measured, targets[known], maximize), training,
+        unlabelled, seed, notes,
     )  # fmt: skip
 
 
@@ -227,8 +234,15 @@ def _assessed(problem: Problem, component: Component) -> tuple[Assessment, Predi
     return Assessment(component, scores(across, problem.targets[training]), held_out, fit_seconds, each), predictor
 
 
+def _sampled(measured: Measurements, seed: int) -> list[Genome]:
+    rng = generator(seed, "unlabelled")
+    return [measured.space.canonical(measured.space.sample(rng)) for _ in range(UNLABELLED)]
+
+
 def _fitted(problem: Problem, component: Component, rows: np.ndarray) -> Predictor:
     predictor: Predictor = component.build({"seed": problem.seed})
+    if problem.unlabelled is not None:
+        predictor.pretrain(problem.unlabelled)
     predictor.fit(problem.features.rows(rows), problem.targets[rows])
     return predictor
 

@@ -134,6 +134,12 @@ def test_nothing_that_a_file_names_is_executed(file: Path, tmp_path: Path) -> No
     rewritten(file, predictor={"use": "synthetic:IntegerSpace"})
     with pytest.raises(ConfigError, match="must name a class that inherits from Predictor"):
         saved_predictor.load(file).restored(IntegerSpace())
+    harmful = {"use": "os:system", "command": f"touch {tmp_path / 'executed'}"}
+    save(file, predict.named("auto", {"candidates": ["linear_predictor:Linear"]}))
+    rewritten(file, predictor={"use": "evonas.predictors.auto:Auto", "candidates": [harmful]})
+    encoding, predictor = saved_predictor.load(file).restored(IntegerSpace())
+    with pytest.raises(ConfigError, match="'candidates' are predictors, and os:system is none"):
+        predictor.predict(encoding([(0, 0, 0, 0)]))
     assert not (tmp_path / "executed").exists()
     assert os.listdir(tmp_path) == [file.name]  # noqa: PTH208
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -82,9 +83,10 @@ class Auto(Regressor):
 
     def _build(self, candidate: str | Mapping[str, Any]) -> Predictor:
         component = Component.of(candidate)
-        predictor = component.build({"seed": self.seed})
-        if not isinstance(predictor, Predictor):
+        loaded = component.load()
+        if not (inspect.isclass(loaded) and issubclass(loaded, Predictor)):  # nothing else is called
             raise ConfigError(f"'candidates' are predictors, and {component.use} is none: 'evonas list' shows them")
+        predictor: Predictor = component.build({"seed": self.seed})
         return predictor
 
     def _judged(
@@ -118,7 +120,8 @@ def _weights(taus: np.ndarray) -> np.ndarray:
     best = int((taus.mean(axis=0) - taus.std(axis=0)).argmax())
     shortfall = taus[:, [best]] - taus
     as_good = shortfall.mean(axis=0) <= shortfall.std(axis=0) / np.sqrt(len(taus))
-    return as_good / as_good.sum()
+    weights: np.ndarray = as_good / as_good.sum()
+    return weights
 
 
 def _mixture(means: np.ndarray, stds: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
