@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -67,6 +68,20 @@ class TestRidge(PredictedContract):
 
 class TestGaussianProcess(PredictedContract):
     predictor = "gp"
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("forest", {}), ("gbdt", {"members": 2}), ("ensemble", {"members": 2, "steps": 40}),
+     ("auto", {"candidates": ["evonas.predictors.ridge:Ridge", "evonas.predictors.forest:Forest"], "repeats": 1})],
+)  # fmt: skip
+def test_all_that_ship_predict_the_same_bits_in_any_company(name: str, options: dict[str, Any], tmp_path: Path) -> None:
+    save(tmp_path / "any.safetensors", named(name, options))
+    genomes = list(measured(100).genomes)
+    ahead, back = (Predicted(IntegerSpace(), 0, models=[tmp_path / "any.safetensors"]) for _ in range(2))
+    rows = ahead.measure_many(genomes, None)
+    assert back.measure_many(genomes[::-1], None)[::-1] == rows
+    assert [back.measure(genome, None) for genome in genomes[::20]] == rows[::20]
 
 
 @pytest.fixture
