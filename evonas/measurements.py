@@ -12,7 +12,7 @@ import numpy as np
 
 from evonas import config, run_folder
 from evonas.component import Component
-from evonas.compose import checked, prepare
+from evonas.compose import checked, prepare, space_of
 from evonas.errors import ConfigError, DataError, nearest
 from evonas.evaluation import Metric, Source
 from evonas.history import History
@@ -89,8 +89,9 @@ def measurements(
 
 def _of_run(path: Path) -> Measurements:
     history = History.read(path)
-    component = Component.of(history.config["space"])
-    space: SearchSpace = checked(component, SearchSpace).build()
+    component, space = Component.of(history.config["space"]), space_of(history)
+    if space.fingerprint() != history.header.space_fingerprint:
+        raise DataError(f"{path}: the file that its space was read from has changed or gone: bring it back")
     evaluated = {evaluation.candidate.genome: evaluation for evaluation in history.evaluations}
     if not evaluated:
         raise DataError(f"{path} has no evaluation yet: let it evaluate networks first")

@@ -15,6 +15,7 @@ from synthetic import FormulaEvaluator, IntegerSpace
 from evonas import config, search
 from evonas.errors import ConfigError, DataError
 from evonas.measurements import Columns, Measurements, measurements
+from evonas.space import Genome, Metrics, SearchSpace
 
 ROWS: dict[str, list[Any]] = {
     "id": list(range(100, 200)),
@@ -36,6 +37,18 @@ def table(path: Path, **changes: Any) -> Path:
     made = pa.table(columns)
     csv.write_csv(made, path) if path.suffix == ".csv" else parquet.write_table(made, path)
     return path
+
+
+class Noisy(FormulaEvaluator):
+    """The formula, with what a recipe gene adds to the error."""
+
+    recipe_options = ("noise",)
+
+    def __init__(self, space: SearchSpace, seed: int, *, noise: float = 0.0) -> None:
+        super().__init__(space, seed)
+
+    def measure(self, genome: Genome, budget: int | None) -> Metrics:
+        return {**super().measure(genome[:4], budget), "valid_error": 0.1 + float(self.space.recipe(genome)["noise"])}
 
 
 def rows_of(found: Measurements, column: str) -> dict[tuple[int, ...], float]:
@@ -139,6 +152,29 @@ class TestRuns:
             "valid_error": (False, 1.0),
             "throughput": (True, 0.0),
         }
+
+    def test_recipe_genes_are_genes(self, tmp_path: Path) -> None:
+        recipe = {"noise": [0.0, 0.1]}
+        evaluator = {"use": "test_measurements:Noisy"}
+        experiment = {**FORMULA, "gates": [], "evaluator": evaluator, "recipe": recipe, "evaluations": 24}
+        path, _ = search.run(config.parse({**experiment, "runs": str(tmp_path)}))
+        found = measurements(path)
+        assert [gene.name for gene in found.space.genes][-1] == "noise"
+        assert {len(genome) for genome in found.genomes} == {5}
+
+    def test_a_run_on_a_table_that_has_changed_is_refused(self, tmp_path: Path) -> None:
+        file = table(tmp_path / "nets.csv", id=None)
+        space = {"use": "evonas.spaces.table:Table", "file": str(file), "genes": ["kernel", "op"],
+                 "costs": ["params"], "duplicates": "mean"}  # fmt: skip
+        evaluator = {"use": "evonas.workers.tabular:Tabular", "metrics": ["latency"]}
+        more = {"objectives": ["latency", "params"], "strategy": {"population": 4}, "evaluations": 8, "gates": []}
+        table(file, id=None, params=ROWS["Params"], Params=None)
+        experiment = {**FORMULA, **more, "space": space, "evaluator": evaluator, "runs": str(tmp_path)}
+        path, _ = search.run(config.parse(experiment))
+        assert len(measurements(path).genomes) == 8
+        table(file, id=None, params=ROWS["num_macs"], Params=None)
+        with pytest.raises(DataError, match="the file that its space was read from has changed or gone"):
+            measurements(path)
 
     def test_what_is_said_of_tables_or_experiments_is_refused(self, run_folder: Path) -> None:
         with pytest.raises(ConfigError, match="is said of a table"):
