@@ -78,21 +78,22 @@ def predict(
     from evonas.errors import EvonasError
     from evonas.measurements import Columns, measurements
     from evonas.reports import predict_table
+    from evonas.shipped_predictors import named, shipped
 
     if save is not None:
         saved_predictor.check_name(save)
     own, experiments = _sorted(overrides or [])
-    component = predict.named(predictor, own)
+    component = named(predictor, own)
     columns = Columns(_list(genes), _list(costs), _list(metrics), architecture, pattern)
     wanted = [name for name in [target, *(beside or [])] if name is not None]
     measured = measurements(source or run_folder.find(None), columns, wanted, experiments)
     problem = predict.problem(measured, target, rows=rows, seed=seed, beside=beside or [], maximize=maximize)
     assessment, fitted = predict.assess(problem, component)
     assessed: dict[str, predict.Assessment | EvonasError] = {predictor: assessment}
-    for name, other in predict.shipped().items() if compare else ():
+    for name, other in shipped().items() if compare else ():
         if other.use != component.use:
             try:
-                assessed[name] = predict.assess(problem, predict.named(name))[0]
+                assessed[name] = predict.assess(problem, named(name))[0]
             except EvonasError as error:  # a package that is not installed
                 assessed[name] = error
     if save is not None:

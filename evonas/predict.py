@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
-import inspect
 import math
-import pkgutil
 import re
 import time
 from collections.abc import Mapping, Sequence
@@ -14,11 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from evonas import predictors
 from evonas.component import Component
-from evonas.compose import checked, versions
-from evonas.config import checked_options
-from evonas.errors import ComponentError, ConfigError, DataError, EvonasError, nearest
+from evonas.compose import versions
+from evonas.errors import ConfigError, DataError, EvonasError
 from evonas.evaluation import Metric
 from evonas.measurements import Measurements
 from evonas.predictor import Encoding, Features, Prediction, Predictor
@@ -190,31 +185,6 @@ def plain(problem: Problem, assessed: Mapping[str, Assessment | EvonasError]) ->
         "notes": problem.notes,
         "predictors": {n: a.plain() if isinstance(a, Assessment) else {"error": str(a)} for n, a in assessed.items()},
     }
-
-
-def named(name: str, options: Mapping[str, Any] | None = None) -> Component:
-    """Return the predictor that ships under `name` (of its module), or of an import path, with its options checked."""
-    if ":" not in name:
-        ship = shipped()
-        if name.lower() not in ship:
-            raise ComponentError(
-                f"no predictor that ships is called '{name}'{nearest(name.lower(), ship)}; your own has "
-                f"an import path, package.module:Name"
-            )
-        name = ship[name.lower()].use
-    return checked_options(checked(Component(name, options or {}), Predictor), "--predictor")
-
-
-def shipped() -> dict[str, Component]:
-    """Return the predictors that ship, by the names of their modules."""
-    found = {}
-    for module in pkgutil.iter_modules(predictors.__path__):
-        path = f"{predictors.__name__}.{module.name}"
-        for name, value in vars(importlib.import_module(path)).items():
-            own = inspect.isclass(value) and issubclass(value, Predictor) and value.__module__ == path
-            if own and not inspect.isabstract(value) and not name.startswith("_"):
-                found[module.name] = Component(f"{path}:{name}")
-    return found
 
 
 def _assessed(problem: Problem, component: Component) -> tuple[Assessment, Predictor]:

@@ -110,7 +110,7 @@ def test_a_predictor_whose_package_is_missing_leaves_the_others_in_the_compariso
 ) -> None:
     from linear_predictor import Linear
 
-    from evonas import predict
+    from evonas import shipped_predictors
     from evonas.component import Component
     from evonas.errors import ComponentError
 
@@ -118,7 +118,7 @@ def test_a_predictor_whose_package_is_missing_leaves_the_others_in_the_compariso
         raise ComponentError("trees need a package: pip install 'evonas[predictors]'")
 
     monkeypatch.setattr(Linear, "fit", fit)
-    monkeypatch.setattr(predict, "shipped", lambda: {"trees": Component("linear_predictor:Linear"),
+    monkeypatch.setattr(shipped_predictors, "shipped", lambda: {"trees": Component("linear_predictor:Linear"),
                                                      "ridge": Component("evonas.predictors.ridge:Ridge")})  # fmt: skip
     code, out, _ = command("predict", run_folder, "--predictor", "ridge", "--compare", "--json")
     assert code == 0

@@ -13,8 +13,9 @@ from measured import LINEAR, measured
 
 from evonas import predict
 from evonas.component import Component
-from evonas.errors import ComponentError, ConfigError, DataError
+from evonas.errors import ConfigError, DataError
 from evonas.predictor import Features, Prediction, Predictor
+from evonas.shipped_predictors import named
 
 
 class TestScores:
@@ -150,25 +151,9 @@ class TestProblem:
             predict.problem(measured(columns={"constant": np.ones(60), "rare": rare}), **how)
 
 
-class TestNames:
-    def test_what_ships_is_named_by_its_module(self) -> None:
-        shipped = predict.shipped()
-        assert {"ridge", "gp"} <= shipped.keys()
-        assert predict.named("ridge").use == predict.named("Ridge").use == shipped["ridge"].use
-
-    def test_your_own_is_named_by_its_path_and_options_are_checked(self) -> None:
-        assert predict.named("linear_predictor:Linear", {"shrink": 0.5}).options == {"shrink": 0.5}
-        with pytest.raises(ConfigError, match=r"--predictor: .*shrnk.*did you mean 'shrink'"):
-            predict.named("linear_predictor:Linear", {"shrnk": 0.5})
-        with pytest.raises(ConfigError, match="must name a class that inherits from Predictor"):
-            predict.named("synthetic:IntegerSpace")
-        with pytest.raises(ComponentError, match="no predictor that ships is called 'rigde'; did you mean 'ridge'"):
-            predict.named("rigde")
-
-
 @pytest.mark.parametrize("name", ["ridge", "gp"])
 def test_predictors_that_ship_order_networks_and_know_how_far_off_they_are(name: str) -> None:
-    scored, _ = predict.assess(predict.problem(measured(130), rows=60), predict.named(name))
+    scored, _ = predict.assess(predict.problem(measured(130), rows=60), named(name))
     assert scored.held_out is not None
     assert scored.held_out.kendall_tau > 0.75, "the formula is smooth in the logarithm of params, and noisy"
     assert scored.held_out.inside[80] == pytest.approx(0.8, abs=0.15)

@@ -18,7 +18,7 @@ from evonas.component import Component
 from evonas.compose import ExperimentRecipe
 from evonas.errors import ConfigError, DataError
 from evonas.evaluation import Candidate, Evaluation, Evaluator, Metric, Source
-from evonas.predict import named
+from evonas.shipped_predictors import named
 from evonas.space import Gene, Genome
 from evonas.workers.local_pool import LocalPool
 from evonas.workers.predicted import Predicted

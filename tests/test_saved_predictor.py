@@ -19,6 +19,7 @@ from synthetic import IntegerSpace
 
 from evonas import predict, saved_predictor
 from evonas.errors import ComponentError, ConfigError, DataError
+from evonas.shipped_predictors import named
 from evonas.space import Gene, Genome, Metrics
 
 
@@ -135,7 +136,7 @@ def test_nothing_that_a_file_names_is_executed(file: Path, tmp_path: Path) -> No
     with pytest.raises(ConfigError, match="must name a class that inherits from Predictor"):
         saved_predictor.load(file).restored(IntegerSpace())
     harmful = {"use": "os:system", "command": f"touch {tmp_path / 'executed'}"}
-    save(file, predict.named("auto", {"candidates": ["linear_predictor:Linear"]}))
+    save(file, named("auto", {"candidates": ["linear_predictor:Linear"]}))
     rewritten(file, predictor={"use": "evonas.predictors.auto:Auto", "candidates": [harmful]})
     encoding, predictor = saved_predictor.load(file).restored(IntegerSpace())
     with pytest.raises(ConfigError, match="'candidates' are predictors, and os:system is none"):

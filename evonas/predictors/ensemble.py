@@ -29,7 +29,7 @@ class Ensemble(Regressor):
     """
 
     def __init__(
-        self, seed: int, members: int = 5, hidden: int = 48, steps: int = 400, learning_rate: float = 0.005
+        self, seed: int, members: int = 5, hidden: int = 48, steps: int = 400, learning_rate: float = 0.01
     ) -> None:
         require("members", members, members >= 1, "1 or more")
         require("hidden", hidden, hidden >= 1, "1 or more")
@@ -67,7 +67,7 @@ class Ensemble(Regressor):
         rows = columns(features)
         genes = rows[:, ~columns.numeric]
         trunk = self._layers(genes.shape[1], rng) if trunk is None else trunk
-        start = {**trunk, **self._head("deep", self.hidden, 1, rng), **self._head("direct", rows.shape[1], 1, rng)}
+        start = {**trunk, **self._head("deep", self.hidden, 1, rng), **self._head("direct", rows.shape[1], 1)}
         left_out = held_out(len(targets), self.members, rng)
         weights = self._descended(_outputs, start, (genes, rows), targets[:, None], [~rows for rows in left_out], rng)
         predictions = _outputs(weights, genes, rows, np.tanh)[:, :, 0]
@@ -85,9 +85,13 @@ class Ensemble(Regressor):
         )
         return {**first, **second}
 
-    def _head(self, name: str, inputs: int, outputs: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
-        """Return the weights of a linear layer of every member, and its biases."""
-        weights = rng.normal(size=(self.members, inputs, outputs)) / np.sqrt(max(inputs, 1))
+    def _head(
+        self, name: str, inputs: int, outputs: int, rng: np.random.Generator | None = None
+    ) -> dict[str, np.ndarray]:
+        """Return weights and biases of a linear layer of every member: random ones, or zeros."""
+        weights = np.zeros((self.members, inputs, outputs))
+        if rng is not None:
+            weights += rng.normal(size=weights.shape) / np.sqrt(max(inputs, 1))
         return {name: weights, f"{name}_bias": np.zeros((self.members, 1, outputs))}
 
     def _descended(

@@ -55,11 +55,11 @@ class Ridge(Regressor):
         weights = precision @ targets
         noise = np.mean(weights**2 / np.diag(precision))
         fitted = {"known": known, "precision": precision, "weights": weights}
-        return {**columns.arrays(), **fitted, "numbers": np.array([share, pairs, penalty, noise])}
+        return {**columns.arrays(), **fitted, "settings": np.array([share, pairs, penalty, noise])}
 
     def _estimate(self, features: Features, learnt: Arrays) -> tuple[np.ndarray, np.ndarray]:
         columns = Columns.from_arrays(learnt)
-        share, pairs, penalty, noise = learnt["numbers"]
+        share, pairs, penalty, noise = learnt["settings"]
         rows = columns(features)
         inner = _inner(rows, learnt["known"], columns, share, pairs)
         explained = ((inner @ learnt["precision"]) * inner).sum(axis=1)
@@ -77,9 +77,8 @@ def _weights(columns: Columns, share: float) -> np.ndarray:
 def _inner(left: np.ndarray, right: np.ndarray, columns: Columns, share: float, pairs: float) -> np.ndarray:
     weights = _weights(columns, share)
     single = (left * weights) @ (right * weights).T
-    inner: np.ndarray = (
-        1 + single + pairs * single**2
-    )  # 1 is the intercept: without it rows of mean 0 give each other away
+    intercept = 1.0  # without it, rows of mean 0 tell what the one that is left out was
+    inner: np.ndarray = intercept + single + pairs * single**2
     return inner
 
 

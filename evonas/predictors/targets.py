@@ -19,9 +19,9 @@ EVIDENCE = 2.0
 class TargetScale:
     """Standardises, and bends what is skewed (Yeo & Johnson 2000) with the power under which it looks most normal.
 
-    Errors and latencies get about their logarithm so; accuracies about the logarithm of what they lack; zeros, negative
-    and constant targets are as good as any. Predictions are held to the range of the targets, widened by itself on both
-    sides, because powers have poles.
+    Errors and latencies get about their logarithm so; accuracies about the logarithm of what they lack; zeros and
+    negative targets are as good as any, and constant ones are predicted as they are. Predictions are held to the range
+    of the targets, widened by itself on both sides, because powers have poles.
     """
 
     center: float
@@ -36,28 +36,29 @@ class TargetScale:
     def of(cls, targets: np.ndarray) -> TargetScale:
         """Return the scale of finite targets, shape (rows,)."""
         center, spread = _moments(targets)
-        plain = (targets - center) / spread
+        plain = (targets - center) / (spread or 1.0)
         likelihoods = np.array([_log_likelihood(plain, power) for power in POWERS])
         best = int(likelihoods.argmax())
         power = float(POWERS[best]) if likelihoods[best] > _log_likelihood(plain, 1.0) + EVIDENCE else 1.0
         bent_center, bent_spread = _moments(_bent(plain, power))
         width = max(float(np.ptp(plain)), 1.0)
         ends = _bent(np.array([plain.min() - width, plain.max() + width]), power)
-        lowest, highest = (float(end) for end in (ends - bent_center) / bent_spread)
+        lowest, highest = (float(end) for end in (ends - bent_center) / (bent_spread or 1.0))
         return cls(center, spread, power, bent_center, bent_spread, lowest, highest)
 
     def forward(self, targets: np.ndarray) -> np.ndarray:
         """Return transformed targets: mean 0 and deviation 1 over those that the scale is of, or all 0."""
-        return (_bent((targets - self.center) / self.spread, self.power) - self.bent_center) / self.bent_spread
+        plain = (targets - self.center) / (self.spread or 1.0)
+        return (_bent(plain, self.power) - self.bent_center) / (self.bent_spread or 1.0)
 
     def back(self, mean: np.ndarray, std: np.ndarray) -> Prediction:
         """Return a prediction on the scale of the targets.
 
         The mean is taken back as it is (so it is the median of a bent normal distribution, and ranks are kept); the
-        deviation is half the way between what lies one deviation above and below.
+        deviation is half the way between what lies one deviation above and below, and never quite 0.
         """
-        above, below = self._back(mean + std), self._back(mean - std)
-        return Prediction(self._back(mean), (above - below) / 2)
+        plain, above, below = self._back(mean), self._back(mean + std), self._back(mean - std)
+        return Prediction(plain, np.maximum((above - below) / 2, 1e-9 * np.maximum(np.abs(plain), self.spread)))
 
     def array(self) -> np.ndarray:
         """Return the scale as seven numbers, which `TargetScale(*array)` takes."""
@@ -70,9 +71,9 @@ class TargetScale:
 
 
 def _moments(values: np.ndarray) -> tuple[float, float]:
-    """Return mean and deviation; 1 instead of the deviation of values that are constant but for rounding."""
+    """Return mean and deviation, which is 0 if values are constant but for rounding."""
     center, spread = float(values.mean()), float(values.std())
-    return center, spread if spread > 1e-9 * max(abs(center), 1e-300) else 1.0
+    return (center, spread) if spread > 1e-12 * np.abs(values).max() else (center, 0.0)
 
 
 def _bent(values: np.ndarray, power: float) -> np.ndarray:

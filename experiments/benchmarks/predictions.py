@@ -24,6 +24,7 @@ from evonas.compose import ExperimentRecipe
 from evonas.evaluation import Candidate, evaluate_many
 from evonas.measurements import Measurements
 from evonas.seeds import generator
+from evonas.shipped_predictors import named
 from evonas.space import Genome
 from evonas.threads import one_thread
 from evonas.workers.predicted import BLOCK, Predicted
@@ -40,7 +41,7 @@ def model(predictor: str, folder: Path) -> Path:
     genomes = drawn(ROWS, seed=1)
     errors = np.array([formula(genome) for genome in genomes])
     problem = predict.problem(Measurements("digits", SPACE, space, genomes, {"valid_error": errors}), "valid_error")
-    assessment, fitted = predict.assess(problem, predict.named(predictor))
+    assessment, fitted = predict.assess(problem, named(predictor))
     path = folder / f"{predictor}.safetensors"
     saved_predictor.save(predict.to_save(problem, assessment, fitted), path)
     return path
