@@ -18,7 +18,7 @@ from evonas.component import Component
 from evonas.config import Experiment, GateConfig, Quantile
 from evonas.dataset import Dataset
 from evonas.early_exit import EarlyExit, Gate, check_reachable, quantile, sample_costs
-from evonas.errors import ComponentError, ConfigError, DataError, GateError, nearest
+from evonas.errors import ConfigError, DataError, GateError, nearest
 from evonas.evaluation import Evaluator, Metric
 from evonas.goals import Constraint, Goals, Objective
 from evonas.history import History
@@ -137,14 +137,16 @@ def checked(component: Component, kind: type) -> Component:
 
 
 def space_of(history: History) -> SearchSpace:
-    """Return the space of a run, which its genomes belong to; where it cannot be built, one that names its genes."""
+    """Return the space of a run; where the file that it read has gone or changed, one that names the run's genes."""
+    header = history.header
     try:
         space: SearchSpace = checked(_component(history, "space"), SearchSpace).build()
-    except (ComponentError, DataError):
-        if not history.header.genes:
+        if space.fingerprint() == header.space_fingerprint:
+            return space
+    except DataError:
+        if header.space_fingerprint is None:
             raise
-        return _NamedGenes(history.header.genes)
-    return space
+    return _NamedGenes(header.genes)
 
 
 def tracker_of(history: History, path: Path) -> Tracker | None:
@@ -157,13 +159,13 @@ def tracker_of(history: History, path: Path) -> Tracker | None:
 
 
 class _NamedGenes(SearchSpace):
-    """What a journal knows of a space whose table or module is gone: enough to describe its genomes."""
+    """What a journal knows of a space whose file is gone: enough to describe its genomes."""
 
     def __init__(self, genes: Mapping[str, Sequence[str]]) -> None:
         self.genes = [Gene(name, tuple(options)) for name, options in genes.items()]
 
     def build(self, genome: Genome) -> NoReturn:
-        raise ConfigError("the space of this run cannot be built any more: bring back what its experiment names")
+        raise ConfigError("the file that the space of this run was read from has gone or changed: bring it back")
 
     def costs(self, genome: Genome) -> Metrics:
         return {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import math
+import re
 from collections.abc import Mapping
 from itertools import product
 from pathlib import Path
@@ -18,7 +19,7 @@ from evaluator_contract import EvaluatorContract
 from pyarrow import parquet
 
 from evonas import config, search
-from evonas.compose import prepare
+from evonas.compose import prepare, space_of
 from evonas.config import parse
 from evonas.errors import ConfigError, DataError, RunFolderError
 from evonas.evaluation import Candidate, Evaluation, Evaluator, Failure, FailureKind, evaluate
@@ -260,9 +261,12 @@ def test_a_search_without_a_line_of_python_finds_the_front_and_says_so(tmp_path:
     assert result["counts"] == {"evaluated": 23, "reused": 0, "failed": 1, "rejected": 0, "turned_away": 0}
     assert {member["genes"]["act"] for member in result["front"]} <= set(ACTS)
 
-    write(file, better=1.0)
+    file.write_text("\n".join(file.read_text().splitlines()[:5]) + "\n")
     with pytest.raises(RunFolderError, match="what its space reads has changed: the fingerprint was"):
         search.resume(tmp_path / "run", ["evaluations=30"])
+    history = History.read(tmp_path / "run")
+    described = [space_of(history).describe(member.candidate.genome) for member in history.front.members]
+    assert described == [member["genes"] for member in result["front"]], "not what the rows that are left would say"
     file.unlink()
     with pytest.raises(DataError, match="there is no table"):
         search.resume(tmp_path / "run")
@@ -328,6 +332,19 @@ def test_mistakes_are_told_with_the_way_out(
         prepare(parse(experiment(write(tmp_path / "mine.csv")), [mistake]))
     assert said in str(told.value)
     assert "\n" not in str(told.value)
+
+
+def test_the_example_of_the_docs_is_searched_as_it_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (EXPERIMENTS.parent / "docs" / "tables.md").read_text()
+    blocks = dict(re.findall(r"^```(\w+)\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "measured.csv").write_text(blocks["csv"])
+    (tmp_path / "mine.yaml").write_text(blocks["yaml"])
+    built = prepare(config.load(tmp_path / "mine.yaml"))
+    assert built.space.size() == 5
+    outcome = evaluate(built.evaluator, Candidate(0, built.space.smallest(), 0))
+    assert isinstance(outcome, Evaluation)
+    assert outcome.metrics == pytest.approx({"params": 4800, "error": 0.185, "ms": 1.2})
 
 
 PUBLISHED = {

@@ -80,7 +80,8 @@ class Tabular(Evaluator):
         """Return metrics and static costs of the canonical networks of the table, without those that would fail."""
         rows = {genome: row for genome, row in self._table.row_of.items() if self.space.canonical(genome) == genome}
         costs = [self.space.costs(genome) for genome in rows]
-        known = {name: np.array([cost[name] for cost in costs]) for name in (costs[0] if costs else ())}
+        names = self.space.costs(self.space.smallest())
+        known = {name: np.array([cost[name] for cost in costs], dtype=float) for name in names}
         known |= {name: column[list(rows.values())] for name, column in self._columns.items()}
         finite = np.isfinite(np.stack(list(known.values()))).all(axis=0)
         return {name: column[finite] for name, column in known.items()}

@@ -66,12 +66,12 @@ class Strategy(ABC):
     def fresh(self, genome: Genome, taken: Container[Genome], *, initial: bool = False) -> Genome | None:
         """Return the canonical form of `genome` if it is neither asked before, nor `taken`, nor turned away.
 
-        Where the space lacks `genome`, it is the first of the `nearest` ones of which that holds.
+        Where the space lacks `genome`, the nearest of its genomes that is new stands for it.
         """
         for near in self.space.nearest(genome):
             canonical = self.space.canonical(near)
-            if canonical not in self._seen and canonical not in taken and self.admit(canonical, initial=initial):
-                return canonical
+            if canonical not in self._seen and canonical not in taken:
+                return canonical if self.admit(canonical, initial=initial) else None
         return None
 
     def draw(self, rng: np.random.Generator, taken: Container[Genome], *, initial: bool = False) -> Genome | None:
