@@ -35,11 +35,11 @@ class Cell101(SearchSpace):
 
     A vertex is its operation on the sum of its predecessors, the output the concatenation of its own. What comes from
     the cell's input passes a projection (convolution 1x1, batch norm, ReLU); to the output it is added. The output's
-    channels are split evenly among its inner predecessors, the first of which take the remainder; other vertices have
-    as many as the largest vertex that they feed, which takes only its own number of them. The published skeleton is
-    the default: a stem (convolution 3x3 to 128 channels, batch norm, ReLU), three stacks of three modules, before the
-    second and third stack a max pool 2x2 that halves the image (rounding up) and twice the channels, global average
-    pool, linear.
+    channels are split evenly among its inner predecessors, the first of which take the remainder. Any other vertex has
+    as many as the widest vertex that reads it, and each reads the first of them, as many as it has itself. The
+    published skeleton is the default: a stem (convolution 3x3 to 128 channels, batch norm, ReLU), three stacks of three
+    modules, before the second and third stack a max pool 2x2 that halves the image (rounding up) and twice the
+    channels, global average pool, linear.
 
     The split depends on the order of the vertices, so that isomorphic graphs can have different numbers of channels.
     As in the published table one of them stands for all: `costs` and `build` are those of the canonical genome.
