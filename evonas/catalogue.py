@@ -51,8 +51,8 @@ def entries() -> list[Entry]:
     for module in _modules():
         for name, value in vars(module).items():
             key = _key(value)
-            if module.__name__ in ("evonas.tracking.console", "evonas.cached_pool"):
-                continue  # an experiment cannot choose what the command line adds by itself
+            if module.__name__ in ("evonas.tracking.console", "evonas.cached_pool", "evonas.joint_space"):
+                continue  # an experiment cannot choose what evonas adds by itself
             if key and not name.startswith("_") and (module.__name__ == value.__module__ or _exported(module, name)):
                 summary = (inspect.getdoc(value) or "").partition("\n")[0]
                 path = f"{module.__name__}:{name}"

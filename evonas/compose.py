@@ -8,12 +8,12 @@ import inspect
 import platform
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NoReturn
 
-from evonas import __version__
+from evonas import __version__, recipe_genes
 from evonas.component import Component
 from evonas.config import Experiment, GateConfig, Quantile
 from evonas.dataset import Dataset
@@ -22,6 +22,7 @@ from evonas.errors import ConfigError, DataError, GateError, nearest
 from evonas.evaluation import Evaluator, Metric
 from evonas.goals import Constraint, Goals, Objective
 from evonas.history import History
+from evonas.joint_space import JointSpace
 from evonas.journal import Header
 from evonas.pareto import hypervolume_of
 from evonas.space import Gene, Genome, Metrics, SearchSpace
@@ -37,11 +38,13 @@ class ExperimentRecipe:
     data: Component | None
     evaluator: Component
     seed: int
+    genes: Mapping[str, Sequence[object]] = field(default_factory=dict)
+    """What the experiment's `recipe` says."""
 
     def build(self, shared: object = None) -> Evaluator:
         """Build data (unless it is `shared`), space and evaluator; raise an EvonasError for what the user must mend."""
         data = shared if isinstance(shared, Dataset) else _dataset(self.data)
-        return _evaluator(self, self.space.build(), data)
+        return _evaluator(self, _space(self.space, self.genes), data)
 
 
 @dataclass(frozen=True)
@@ -98,9 +101,12 @@ class Search:
         The code of the space and of the evaluator is in it, as far as it is in the files that define their classes.
         """
         plain, installed = self.experiment.plain(), versions()
+        parts: dict[str, object] = {"space": self.space, "evaluator": self.evaluator}
+        if isinstance(self.space, JointSpace):
+            parts |= {"space": self.space.architectures, "recipe": self.space}
         return {
-            **{key: plain[key] for key in ("space", "data", "evaluator")},
-            "code": {key: _code(type(part)) for key, part in (("space", self.space), ("evaluator", self.evaluator))},
+            **{key: plain[key] for key in ("space", "data", "evaluator", "recipe") if key in plain},
+            "code": {key: _code(type(part)) for key, part in parts.items()},
             "data_fingerprint": self.data.fingerprint() if self.data else None,
             "space_fingerprint": self.space.fingerprint(),
             "evaluator_fingerprint": self.evaluator.fingerprint(),
@@ -116,9 +122,13 @@ def prepare(experiment: Experiment) -> Search:
     data = _dataset(experiment.data)
     if data is not None:
         experiment = experiment.model_copy(update={"space": _fitted(experiment.space, data)})
-    recipe = ExperimentRecipe(experiment.space, experiment.data, experiment.evaluator, experiment.seed)
-    space: SearchSpace = checked(experiment.space, SearchSpace).build()
+    recipe = ExperimentRecipe(
+        experiment.space, experiment.data, experiment.evaluator, experiment.seed, experiment.recipe
+    )
+    space = _space(experiment.space, experiment.recipe)
     evaluator = _evaluator(recipe, space, data)
+    if experiment.recipe:
+        recipe_genes.check(experiment.recipe, experiment.evaluator, evaluator, _supplies(recipe, space, data))
     sampled = sample_costs(space)
     gates = [_gate(gate, number, sampled) for number, gate in enumerate(experiment.gates)]
     check_reachable(gates, sampled)
@@ -140,7 +150,7 @@ def space_of(history: History) -> SearchSpace:
     """Return the space of a run; where the file that it read has gone or changed, one that names the run's genes."""
     header = history.header
     try:
-        space: SearchSpace = checked(_component(history, "space"), SearchSpace).build()
+        space = _space(_component(history, "space"), history.config.get("recipe", {}))
         if space.fingerprint() == header.space_fingerprint:
             return space
     except DataError:
@@ -178,7 +188,7 @@ def _component(history: History, key: str) -> Component:
 
 def versions() -> dict[str, str]:
     """Return the versions of what decides a result."""
-    packages = ("numpy", "pymoo", "ray", "torch")
+    packages = ("deap", "numpy", "pymoo", "ray", "torch")
     return {
         "evonas": __version__,
         "python": platform.python_version(),
@@ -237,12 +247,19 @@ def _plain(value: object) -> object:
     return list(value) if isinstance(value, tuple) else value
 
 
+def _space(component: Component, genes: Mapping[str, Sequence[object]]) -> SearchSpace:
+    """Return the space, joined by the genes of the recipe if there are any."""
+    space: SearchSpace = checked(component, SearchSpace).build()
+    return JointSpace(space, genes) if genes else space
+
+
 def _evaluator(recipe: ExperimentRecipe, space: SearchSpace, data: Dataset | None) -> Evaluator:
-    supplies: dict[str, object] = {"space": space, "seed": recipe.seed}
-    if data is not None:
-        supplies["data"] = data
-    evaluator: Evaluator = checked(recipe.evaluator, Evaluator).build(supplies)
+    evaluator: Evaluator = checked(recipe.evaluator, Evaluator).build(_supplies(recipe, space, data))
     return evaluator
+
+
+def _supplies(recipe: ExperimentRecipe, space: SearchSpace, data: Dataset | None) -> dict[str, object]:
+    return {"space": space, "seed": recipe.seed, **({} if data is None else {"data": data})}
 
 
 def _gate(gate: GateConfig, number: int, sampled: Sequence[Metrics]) -> Gate:

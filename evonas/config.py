@@ -114,6 +114,15 @@ def _as_name(value: str) -> str:
     return value
 
 
+def _as_choices(value: object) -> object:
+    if not isinstance(value, list | tuple) or not value or any(isinstance(option, list | dict) for option in value):
+        raise ValueError("must be a list of plain options to choose from, such as [0.05, 0.1]")
+    return tuple(value)
+
+
+Choices = Annotated[tuple[Any, ...], BeforeValidator(_as_choices)]
+
+
 class Experiment(Strict):
     """A whole experiment; every key has a default, so a file says only what differs."""
 
@@ -122,6 +131,7 @@ class Experiment(Strict):
     space: ComponentField = Component("evonas.spaces.cell201:Cell201")
     data: ComponentField | None = Component("evonas.workers.datasets:digits")
     evaluator: ComponentField = Component("evonas.workers.trained:Trained")
+    recipe: Annotated[dict[str, Choices], BeforeValidator(lambda value: {} if value is None else value)] = {}
     strategy: ComponentField = Component("evonas.strategies.pymoo_nsga2:NSGA2")
     objectives: tuple[Annotated[ObjectiveConfig, BeforeValidator(_as_objective)], ...] = (
         ObjectiveConfig(metric="valid_error"),
@@ -137,8 +147,9 @@ class Experiment(Strict):
     runs: Path = Path("runs")
 
     def plain(self) -> dict[str, Any]:
-        """Return the experiment as JSON-plain values."""
-        return self.model_dump(mode="json")
+        """Return the experiment as JSON-plain values; without recipe genes it says nothing of them."""
+        plain = self.model_dump(mode="json")
+        return plain if self.recipe else {key: value for key, value in plain.items() if key != "recipe"}
 
     def identity(self) -> str:
         """Return a hash of what is decisive."""

@@ -6,7 +6,7 @@ import math
 import time
 import traceback
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -139,6 +139,8 @@ class Evaluator(ABC):
     source: Source
     metrics: Sequence[Metric]
     """What `measure` returns, besides the space's static costs."""
+    recipe_options: Collection[str] = ()
+    """The options that an experiment may search as recipe genes: `measure` follows `space.recipe(genome)` in them."""
 
     def __init__(self, space: SearchSpace, seed: int) -> None:
         self.space = space

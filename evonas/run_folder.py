@@ -78,11 +78,6 @@ def find(path: Path | None, runs: Path = Path("runs")) -> Path:
     return path
 
 
-def identity(path: Path) -> str | None:
-    """Return the hash of the experiment that the folder was made for; None if no search has begun there."""
-    return History.read(path).header.config_hash if (path / JOURNAL).is_file() else None
-
-
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Hold the folder for one driver; the lock ends with the process, however that ends."""

@@ -23,7 +23,7 @@ from evonas.early_exit import EarlyExit, Gate
 from evonas.errors import ConfigError, RunFolderError
 from evonas.forecast import take_along
 from evonas.history import JOURNAL, History
-from evonas.journal import Continued, Event, Journal
+from evonas.journal import Continued, Event, Header, Journal
 from evonas.pool import WorkerPool
 from evonas.reports.result import write_result
 from evonas.strategies.base import Strategy
@@ -75,7 +75,7 @@ def run_or_resume(experiment: Experiment, path: Path, watch: Watch = lambda sear
 
     What may change on resuming is then as the experiment says. Raises RunFolderError if the folder holds another one.
     """
-    if run_folder.identity(path) == experiment.identity():
+    if (path / JOURNAL).is_file() and _begun_with(History.read(path).header, experiment):
         return _resume(path, lambda history: experiment, watch, force=False)
     return run(experiment, path, watch)[1]
 
@@ -99,7 +99,7 @@ def _same_search(path: Path, history: History, experiment: Experiment, *, force:
     header = history.header
     if experiment.evaluations != history.config["evaluations"] and experiment.evaluations < len(history.candidates):
         raise RunFolderError(f"{path} has {len(history.candidates)} candidates: 'evaluations' cannot be less")
-    if experiment.identity() != header.config_hash:
+    if not _begun_with(header, experiment):
         raise RunFolderError(_other_experiment(path, experiment, config.parse(history.config)))
     search = prepare(experiment)
     now = search.header()
@@ -128,6 +128,15 @@ def _same_search(path: Path, history: History, experiment: Experiment, *, force:
             f"accept that results may differ"
         )
     return replace(search, gates=[Gate(**gate) for gate in header.gates])
+
+
+def _begun_with(header: Header, experiment: Experiment) -> bool:
+    """Say whether a run began with this experiment; options that have been added since had their defaults there."""
+    identity = experiment.identity()
+    try:
+        return identity == header.config_hash or identity == config.parse(header.config).identity()
+    except ConfigError:  # what it names is not there any more
+        return False
 
 
 def _search(
@@ -238,7 +247,7 @@ def _terminable() -> Iterator[None]:
 
 def _other_experiment(path: Path, now: Experiment, before: Experiment) -> str:
     was, is_ = before.decisive(), now.decisive()
-    changed = [key for key in was if was[key] != is_.get(key)]
+    changed = [key for key in {**was, **is_} if was.get(key) != is_.get(key)]
     return (
         f"{path} belongs to another experiment: {', '.join(changed) or 'its config'} would change, and only "
         f"{', '.join(sorted(CHANGEABLE))} may (of pool, all but the threads and the kind of device): start a new run "

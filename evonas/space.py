@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -70,6 +70,10 @@ class SearchSpace(ABC):
     def fingerprint(self) -> str | None:
         """Return a hash of what it reads besides code and options, as a table; None if it reads nothing."""
         return None
+
+    def recipe(self, genome: Genome) -> Mapping[str, Any]:
+        """Return the options of training that the genome chooses: none, unless recipe genes have joined the space."""
+        return {}
 
     def sample(self, rng: np.random.Generator) -> Genome:
         """Draw a genome, uniform over the options of every gene."""

@@ -35,14 +35,15 @@ def plain_bytes(**changed: float) -> int:
         batch_size=int(given["batch_size"]),
         example_elements=int(given["example_elements"]),
         half_precision=bool(given.get("half_precision", False)),
-        momentum=bool(given.get("momentum", False)),
+        moments=int(given.get("moments", 0)),
     )
 
 
-def test_bytes_are_weights_gradients_momentum_and_what_a_batch_keeps() -> None:
+def test_bytes_are_weights_gradients_moments_and_what_a_batch_keeps() -> None:
     batch = 128 * (4 * 50_000 + 12 * 3072)
     assert plain_bytes() == WORKSPACE_BYTES + 8_000_000 + batch
-    assert plain_bytes(momentum=True) == plain_bytes() + 4_000_000
+    assert plain_bytes(moments=1) == plain_bytes() + 4_000_000
+    assert plain_bytes(moments=2) == plain_bytes() + 8_000_000
     assert plain_bytes(half_precision=True) == plain_bytes() + 2_000_000 - 128 * 2 * 50_000
     assert plain_bytes(batch_size=256) == plain_bytes() + batch
 

@@ -10,15 +10,15 @@ import pytest
 from pymoo.algorithms.moo.nsga2 import NSGA2 as PymooNSGA2  # noqa: N811
 from pymoo.core.population import Population
 from pymoo.core.problem import Problem
-from strategy_contract import StrategyContract, hopeless, play, proposed
+from strategy_contract import StrategyContract, play, proposed
 from toy import ToySpace, toy_evaluation, toy_goals
 
 from evonas.component import Component
 from evonas.early_exit import EarlyExit, Gate
 from evonas.errors import ConfigError
-from evonas.evaluation import Candidate, Evaluation, Outcome
+from evonas.evaluation import Candidate, Evaluation
 from evonas.goals import Constraint, Goals
-from evonas.journal import Asked, Finished
+from evonas.journal import Finished
 from evonas.pareto import ParetoFront
 from evonas.seeds import generator
 from evonas.strategies.base import Strategy
@@ -83,12 +83,6 @@ def test_the_front_survives_and_the_dominated_perish_first() -> None:
     assert {front.members[i].candidate.id for i in extremes} <= survivors, "the ends of the front have most room"
 
 
-@pytest.mark.parametrize(("offspring", "sizes"), [(None, [8, 8, 8, 8]), (3, [8, 3, 3, 3]), (20, [8, 20, 20, 20])])
-def test_population_and_offspring_are_the_sizes_of_generations(offspring: int | None, sizes: list[int]) -> None:
-    events = play(nsga2(population=8, offspring=offspring), sum(sizes))
-    assert [len(event.candidates) for event in events if isinstance(event, Asked)] == sizes
-
-
 @pytest.mark.parametrize(("crossover", "points"), [("uniform", 7), ("one_point", 1), ("two_point", 2)])
 def test_children_take_their_genes_from_their_parents(crossover: str, points: int) -> None:
     candidates = proposed(play(nsga2(population=20, crossover=crossover, crossover_probability=1.0, mutation=0.0), 120))
@@ -111,12 +105,6 @@ def _switches(child: Candidate, parents: list[Candidate]) -> int:
         else:
             possible &= givers
     return count
-
-
-def test_without_crossover_and_mutation_nothing_is_bred() -> None:
-    candidates = proposed(play(nsga2(population=10, crossover_probability=0.0, mutation=0.0), 40))
-    assert len(candidates) == 40
-    assert not any(candidate.parents for candidate in candidates), "immigrants fill the generations"
 
 
 @pytest.mark.parametrize("options", [{}, {"crossover_probability": 0.0, "mutation": 0.0}])
@@ -142,15 +130,6 @@ def test_constraints_steer() -> None:
     assert feasible[0] > 0.3 > feasible[1]
 
 
-def test_one_survivor_is_no_couple() -> None:
-    def lucky(candidate: Candidate) -> Outcome:
-        return toy_evaluation(candidate) if candidate.id == 3 else hopeless(candidate)
-
-    candidates = proposed(play(nsga2(population=10), 40, outcome_of=lucky))
-    assert len(candidates) == 40
-    assert not any(candidate.parents for candidate in candidates)
-
-
 def test_more_hypervolume_than_random_search() -> None:
     space, goals = PLAIN.space, toy_goals()
     every = [toy_evaluation(Candidate(i, g, 0)) for i, g in enumerate(itertools.product(range(3), repeat=8))]
@@ -171,7 +150,6 @@ def test_more_hypervolume_than_random_search() -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"population": 1}, "'population' must be at least 2, and is 1"),
         ({"offspring": 0}, "'offspring' must be at least 1, and is 0"),
         ({"mutation": 1.5}, "'mutation' must be a probability, between 0 and 1, and is 1.5"),
         (

@@ -171,6 +171,24 @@ def test_a_run_that_is_started_again_goes_on_where_it_was(tmp_path: Path) -> Non
         search.run_or_resume(config.load(tmp_path / "experiment.yaml", ["seed=1"]), tmp_path / "run")
 
 
+def test_a_run_from_before_an_option_was_added_can_be_resumed(
+    uninterrupted: tuple[str, str, dict[str, int], int], tmp_path: Path
+) -> None:
+    """Its journal does not say the option, and its hash is of that: the default is what it had."""
+    experiment = config.load(write_experiment(tmp_path))
+    run, _ = search.run(experiment, tmp_path / "run")
+    header, *lines = (run / "journal.jsonl").read_text().splitlines(keepends=True)
+    said = json.loads(header)
+    del said["config"]["strategy"]["crossover_probability"]
+    said["config_hash"] = "0123456789abcdef"
+    (run / "journal.jsonl").write_text("".join([json.dumps(said) + "\n", *lines[:30]]))
+    with pytest.raises(RunFolderError, match="belongs to another experiment: strategy would change"):
+        search.resume(run, ["strategy.crossover_probability=0.8"])
+    assert len(History.read(run).outcomes) < 60
+    search.run_or_resume(experiment, run)
+    assert facts(run) == uninterrupted
+
+
 @pytest.mark.parametrize(("lag", "said"), [(3, True), (4, False)])
 def test_workers_that_a_lag_leaves_idle_are_told(lag: int, said: bool, tmp_path: Path) -> None:
     experiment = write_experiment(

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from evonas.dataset import Dataset, Split
 from evonas.errors import ConfigError, ResourceError
 from evonas.evaluation import Candidate, Evaluation, Evaluator, Failure, FailureKind, evaluate
+from evonas.joint_space import JointSpace
 from evonas.pareto import untimed
 from evonas.space import Genome
 from evonas.spaces.cell201 import Cell201
@@ -42,6 +43,12 @@ class TestTrainedForABudget(EvaluatorContract):
         return Trained(TinySpace(), DATA, seed, epochs=99, shift=1, cutout=2, label_smoothing=0.1)
 
 
+class TestTrainedByRecipeGenes(EvaluatorContract):
+    def evaluator(self, seed: int) -> Evaluator:
+        recipe = {"learning_rate": [0.05, 0.1], "optimizer": ["sgd", "adamw"], "cutout": [0, 2]}
+        return Trained(JointSpace(TinySpace(), recipe), DATA, seed, epochs=1)
+
+
 def outcome_of(evaluator: Evaluator) -> object:
     return evaluate(evaluator, Candidate(id=0, genome=GENOME, generation=0))
 
@@ -59,6 +66,30 @@ def test_more_epochs_learn_more() -> None:
     assert long["valid_loss"] < short["valid_loss"]
     assert (short["epochs"], long["epochs"]) == (1.0, 12.0)
     assert long["seconds"] > short["seconds"] > 0
+
+
+@pytest.mark.parametrize(
+    "chosen", [{"learning_rate": 0.03, "optimizer": "adamw"}, {"epochs": 2, "cutout": 3}, {"label_smoothing": 0.1}]
+)
+def test_a_recipe_that_the_genome_chooses_trains_as_one_that_the_experiment_says(
+    chosen: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Trained, "seed_for", lambda evaluator, genome: 5)  # which the recipe's genes are a part of
+    plain = {"learning_rate": 0.1, "optimizer": "sgd", "epochs": 1, "cutout": 0, "label_smoothing": 0.0}
+    joint = JointSpace(TinySpace(), {name: [plain[name], option] for name, option in chosen.items()})
+    searched = Trained(joint, DATA, 0, epochs=1)
+    fixed = Trained(TinySpace(), DATA, 0, **{"epochs": 1, **chosen})  # type: ignore[arg-type]
+    default = Trained(TinySpace(), DATA, 0, epochs=1).measure(GENOME, None)
+    changed = searched.measure((*GENOME, *[1] * len(chosen)), None)
+    assert untimed(changed) == untimed(fixed.measure(GENOME, None)) != untimed(default)
+    assert untimed(searched.measure((*GENOME, *[0] * len(chosen)), None)) == untimed(default)
+
+
+def test_a_budget_overrides_the_epochs_that_a_genome_chooses() -> None:
+    evaluator = Trained(JointSpace(TinySpace(), {"epochs": [1, 3, 100]}), DATA, 0)
+    assert evaluator.measure((*GENOME, 1), None)["epochs"] == 3.0
+    assert evaluator.measure((*GENOME, 1), 2)["epochs"] == 2.0
+    assert evaluator.rehearse((*GENOME, 2)) > evaluator.rehearse((*GENOME, 0)) > 0
 
 
 def test_accuracy_and_error_are_shares_of_the_validation_split() -> None:
@@ -99,6 +130,11 @@ def test_memory_is_known_where_the_space_counts_activations() -> None:
     whole = {"mixed_precision": False}
     assert needed(large, **whole) - needed(small, **whole) == 64 * 4 * kept + 12 * weights
     assert needed(large, momentum=0.0) < needed(large) < needed(large, batch_size=128)
+    assert needed(large, optimizer="adamw") - needed(large) == 4 * int(space.costs(large)["params"]), "a second moment"
+    joint = JointSpace(space, {"batch_size": [64, 128], "optimizer": ["sgd", "adamw"]})
+    by_genes = Trained(joint, DATA, 0, batch_size=64)
+    assert by_genes.memory_bytes((*large, 1, 0)) == needed(large, batch_size=128)
+    assert by_genes.memory_bytes((*large, 0, 1)) == needed(large, optimizer="adamw")
     assert needed(large, batch_size=len(DATA.train)) == needed(large, batch_size=10**6), "there are no more examples"
 
 

@@ -81,6 +81,7 @@ def test_augmentation_changes_training_repeatably(changed: dict[str, int]) -> No
     "changed",
     [
         {"learning_rate": 0.05},
+        {"optimizer": "adamw"},
         {"momentum": 0.5},
         {"weight_decay": 0.1},
         {"warmup_epochs": 0.0},
@@ -90,8 +91,44 @@ def test_augmentation_changes_training_repeatably(changed: dict[str, int]) -> No
         {"mixed_precision": True},
     ],
 )
-def test_every_number_of_the_recipe_matters(changed: dict[str, float]) -> None:
+def test_every_option_of_the_recipe_matters(changed: dict[str, float]) -> None:
     assert weights(trained(replace(RECIPE, **changed))[0]) != weights(trained()[0])  # type: ignore[arg-type]
+
+
+ADAMW = replace(RECIPE, optimizer="adamw", learning_rate=0.03)
+
+
+def test_adamw_learns_and_repeats_to_the_bit() -> None:
+    network, last = trained(replace(ADAMW, epochs=12))
+    assert score(network, VALID, ADAMW).error < 0.25
+    assert last.train_loss < 1.0
+    assert weights(trained(ADAMW)[0]) == weights(trained(ADAMW)[0])
+    for changed in ({"momentum": 0.5}, {"weight_decay": 0.1}):
+        assert weights(trained(replace(ADAMW, **changed))[0]) != weights(trained(ADAMW)[0])  # type: ignore[arg-type]
+
+
+def test_weight_decay_of_adamw_is_decoupled_and_spares_vectors() -> None:
+    """What has no gradient decays by the learning rate alone: Adam's step would have the size of the learning rate."""
+
+    class Idle(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.linear = nn.Linear(64, 10)
+            self.matrix, self.vector = nn.Parameter(torch.full((2, 2), 0.5)), nn.Parameter(torch.full((2,), 0.5))
+
+        def forward(self, images: Tensor) -> Tensor:
+            idle: Tensor = 0 * (self.matrix.sum() + self.vector.sum())
+            logits: Tensor = self.linear(images.flatten(1))
+            return logits + idle
+
+    recipe = replace(ADAMW, weight_decay=0.5, epochs=3)
+    batches = math.ceil(len(TRAIN) / recipe.batch_size)
+    network = Idle()
+    train(network, TRAIN, recipe, 0)
+    steps = (recipe.learning_rate_at(epoch + (step + 1) / batches) for epoch in range(3) for step in range(batches))
+    expected = 0.5 * math.prod(1 - rate * 0.5 for rate in steps)
+    assert network.matrix.flatten().tolist() == pytest.approx([expected] * 4, rel=1e-5)
+    assert network.vector.tolist() == [0.5, 0.5]
 
 
 def test_dropout_repeats_too() -> None:

@@ -27,16 +27,17 @@ def training_bytes(
     batch_size: int,
     example_elements: int,
     half_precision: bool,
-    momentum: bool,
+    moments: int,
 ) -> int:
     """Return the bytes that training a network takes on a GPU, before any observation corrects it.
 
-    Weights, gradients and momentum are float32; autocast adds a copy of the weights at half precision. `activations`
-    are what the forward pass keeps of an example (2 bytes each with autocast, else 4), and gradients of the last few
-    tensors, never all at once, are left to the correction. A batch's inputs, `example_elements` each, lie there three
-    times: as they came, normalised, augmented. The process's CUDA context is not in it, see CONTEXT_BYTES.
+    Weights, gradients and the `moments` that the optimizer keeps of each weight are float32; autocast adds a copy of
+    the weights at half precision. `activations` are what the forward pass keeps of an example (2 bytes each with
+    autocast, else 4), and gradients of the last few tensors, never all at once, are left to the correction. A batch's
+    inputs, `example_elements` each, lie there three times: as they came, normalised, augmented. The process's CUDA
+    context is not in it, see CONTEXT_BYTES.
     """
-    a_parameter = 4 + 4 + 4 * momentum + 2 * half_precision
+    a_parameter = 4 + 4 + 4 * moments + 2 * half_precision
     an_example = (2 if half_precision else 4) * activations + 3 * 4 * example_elements
     return WORKSPACE_BYTES + math.ceil(params * a_parameter) + batch_size * an_example
 

@@ -11,7 +11,10 @@ from evonas.errors import ConfigError, require
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """Stochastic gradient descent with Nesterov momentum, linear warm-up and a cosine to zero.
+    """Stochastic gradient descent with Nesterov momentum, or AdamW, with linear warm-up and a cosine to zero.
+
+    AdamW (Loshchilov and Hutter, ICLR 2019) decouples weight decay from the gradient; `momentum` is its first beta, the
+    second is 0.999.
 
     `weight_decay` acts on weights of two and more axes, not on biases and batch norms (He et al., "Bag of Tricks", CVPR
     2019). `warmup_epochs` may be a fraction. `gradient_clip` bounds the norm of the whole gradient. Augmentation is for
@@ -23,6 +26,7 @@ class Recipe:
     epochs: int
     batch_size: int
     learning_rate: float
+    optimizer: Literal["sgd", "adamw"] = "sgd"
     momentum: float = 0.9
     weight_decay: float = 0.0
     warmup_epochs: float = 0.0
@@ -37,6 +41,7 @@ class Recipe:
         require("epochs", self.epochs, self.epochs >= 1, "1 or more")
         require("batch_size", self.batch_size, self.batch_size >= 2, "2 or more (batch norm needs two examples)")
         require("learning_rate", self.learning_rate, 0 < self.learning_rate < math.inf, "above 0")
+        require("optimizer", self.optimizer, self.optimizer in ("sgd", "adamw"), "'sgd' or 'adamw'")
         require("momentum", self.momentum, 0 <= self.momentum < 1, "0 or more, below 1")
         require("weight_decay", self.weight_decay, 0 <= self.weight_decay < math.inf, "0 or more")
         require("warmup_epochs", self.warmup_epochs, 0 <= self.warmup_epochs < math.inf, "0 or more")
@@ -45,6 +50,11 @@ class Recipe:
             require("gradient_clip", self.gradient_clip, self.gradient_clip > 0, "above 0, or null for none")
         require("shift", self.shift, self.shift >= 0, "0 or more pixels")
         require("cutout", self.cutout, self.cutout >= 0, "0 or more pixels")
+
+    @property
+    def moments(self) -> int:
+        """How many numbers the optimizer keeps for every weight."""
+        return 2 if self.optimizer == "adamw" else int(self.momentum > 0)
 
     @property
     def augments(self) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Literal
 
 from evonas.dataset import Dataset
@@ -26,7 +26,8 @@ class Trained(Evaluator):
 
     Initial weights, order of the examples and augmentation come from the run's seed and the network. On a CPU the same
     candidate gets the same numbers to the bit, in any process and after any other candidate, for a fixed number of
-    torch threads (which the pool sets). The options are those of `Recipe`; a candidate's budget overrides `epochs`.
+    torch threads (which the pool sets). The options are those of `Recipe`, and each may be a recipe gene, which then
+    chooses for its candidate; a candidate's budget overrides `epochs`.
     `device` "auto" is what the pool gave to the worker, see `devices`.
     """
 
@@ -39,6 +40,7 @@ class Trained(Evaluator):
         Metric("epochs"),
         Metric("seconds"),
     )
+    recipe_options = tuple(field.name for field in fields(Recipe))
 
     def __init__(
         self,
@@ -49,6 +51,7 @@ class Trained(Evaluator):
         epochs: int = 8,
         batch_size: int = 128,
         learning_rate: float = 0.1,
+        optimizer: Literal["sgd", "adamw"] = "sgd",
         momentum: float = 0.9,
         weight_decay: float = 5e-4,
         warmup_epochs: float = 1.0,
@@ -66,6 +69,7 @@ class Trained(Evaluator):
             epochs=epochs,
             batch_size=batch_size,
             learning_rate=learning_rate,
+            optimizer=optimizer,
             momentum=momentum,
             weight_decay=weight_decay,
             warmup_epochs=warmup_epochs,
@@ -80,6 +84,10 @@ class Trained(Evaluator):
         self.device = device
         self._resident: tuple[Examples, Examples] | None = None
 
+    def recipe_of(self, genome: Genome) -> Recipe:
+        """Return the recipe with the options that the genome chooses."""
+        return replace(self.recipe, **self.space.recipe(genome))
+
     @memory_errors()
     def prepare(self) -> None:
         """Import torch, and bring the examples to the device."""
@@ -93,7 +101,8 @@ class Trained(Evaluator):
         """
         from evonas.workers.training import score, seeded, train
 
-        recipe = self.recipe if budget is None else replace(self.recipe, epochs=budget)
+        recipe = self.recipe_of(genome)
+        recipe = recipe if budget is None else replace(recipe, epochs=budget)
         train_examples, valid_examples = self._examples(genome)
         seed = self.seed_for(genome)
         started = time.perf_counter()
@@ -115,16 +124,16 @@ class Trained(Evaluator):
 
         See `gpu_memory.training_bytes`; resident data and the process's CUDA context are not in it.
         """
-        activations = self.space.activations(genome)
+        activations, recipe = self.space.activations(genome), self.recipe_of(genome)
         if activations is None:
             return None
         return training_bytes(
             self.space.costs(genome)["params"],
             activations,
-            batch_size=min(self.recipe.batch_size, len(self.data.train)),
+            batch_size=min(recipe.batch_size, len(self.data.train)),
             example_elements=math.prod(self.data.input_shape),
-            half_precision=self.recipe.mixed_precision is not False,
-            momentum=self.recipe.momentum > 0,
+            half_precision=recipe.mixed_precision is not False,
+            moments=recipe.moments,
         )
 
     @memory_errors()
@@ -133,9 +142,10 @@ class Trained(Evaluator):
         from evonas.workers.training import score, seeded, train
 
         train_examples, valid_examples = self._examples(genome)
-        size = self.recipe.batch_size
+        recipe = self.recipe_of(genome)
+        size = recipe.batch_size
         few, one = train_examples.first(_REHEARSED_STEPS * size), valid_examples.first(size)
-        short = replace(self.recipe, epochs=1)
+        short = replace(recipe, epochs=1)
         seed = self.seed_for(genome)
         with seeded(seed, train_examples.device):
             network = self.space.build(genome).to(train_examples.device)
@@ -145,7 +155,7 @@ class Trained(Evaluator):
             score(network, one, short)
             scored = time.perf_counter() - started
         epoch = trained * len(train_examples) / len(few)
-        return self.recipe.epochs * epoch + scored * len(valid_examples) / len(one)
+        return recipe.epochs * epoch + scored * len(valid_examples) / len(one)
 
     def _examples(self, genome: Genome) -> tuple[Examples, Examples]:
         """Return train and valid on the device; loaded, and checked against the space, at the first candidate."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Literal, Protocol
 
 import numpy as np
@@ -34,11 +36,45 @@ class Parents(Protocol):
         ...
 
 
+Compare = Callable[[Parents, int, int], float]
+"""Says by how much the first of two rows leads the second: below 0 the second wins, at 0 chance decides."""
+
+
+def less_violating(parents: Parents, first: int, second: int) -> float:
+    """Prefer who violates constraints less."""
+    return parents.fitness(second)[0] - parents.fitness(first)[0]
+
+
+def dominating(parents: Parents, first: int, second: int) -> float:
+    """Prefer who violates less; of two feasible rows, who dominates."""
+    (violation, losses), (rival_violation, rival_losses) = parents.fitness(first), parents.fitness(second)
+    if violation > 0 or rival_violation > 0:
+        return rival_violation - violation
+    better = any(a < b for a, b in zip(losses, rival_losses, strict=True))
+    worse = any(a > b for a, b in zip(losses, rival_losses, strict=True))
+    return better - worse
+
+
+def crowded(parents: Parents, first: int, second: int) -> float:
+    """Prefer who violates less; of two feasible rows, who dominates; of these, who has more room."""
+    lead = dominating(parents, first, second)
+    if lead != 0 or parents.fitness(first)[0] > 0:
+        return lead
+    room, rival_room = parents.crowding_of(first), parents.crowding_of(second)
+    return (room > rival_room) - (room < rival_room)
+
+
 class Mating:
     """Chooses couples by binary tournament, crosses them with a probability, and mutates their children."""
 
     def __init__(
-        self, space: SearchSpace, *, crossover: Crossover, crossover_probability: float, mutation: float | None
+        self,
+        space: SearchSpace,
+        *,
+        crossover: Crossover,
+        crossover_probability: float,
+        mutation: float | None,
+        compare: Compare = crowded,
     ) -> None:
         self.mutation = 1 / len(space.genes) if mutation is None else mutation
         for name, value in (("crossover_probability", crossover_probability), ("mutation", self.mutation)):
@@ -46,7 +82,7 @@ class Mating:
         self._crossover = _crossover(crossover, len(space.genes))
         self._probability = crossover_probability
         self._options = np.array([len(gene.options) for gene in space.genes])
-        self._tournament = TournamentSelection(func_comp=tournament)
+        self._tournament = TournamentSelection(func_comp=partial(tournament, compare=compare))
 
     def children(
         self, parents: Parents, matings: int, rng: np.random.Generator
@@ -63,9 +99,16 @@ class Mating:
         return children.tolist(), couples.tolist()
 
 
-def tournament(parents: Parents, pairs: np.ndarray, *, random_state: np.random.Generator, **_: object) -> np.ndarray:
+def tournament(
+    parents: Parents,
+    pairs: np.ndarray,
+    *,
+    random_state: np.random.Generator,
+    compare: Compare = crowded,
+    **_: object,
+) -> np.ndarray:
     """Return the winner of every pair of rows, shape (pairs, 1): pymoo's `binary_tournament`, without its objects."""
-    return np.array([[_winner(parents, first, second, random_state)] for first, second in pairs.tolist()], dtype=int)
+    return np.array([[_winner(compare, parents, first, second, random_state)] for first, second in pairs.tolist()])
 
 
 def redraw(genomes: np.ndarray, options: np.ndarray, probability: float, rng: np.random.Generator) -> np.ndarray:
@@ -75,18 +118,8 @@ def redraw(genomes: np.ndarray, options: np.ndarray, probability: float, rng: np
     return np.where(mutated, (genomes + shift) % options, genomes)
 
 
-def _winner(parents: Parents, first: int, second: int, rng: np.random.Generator) -> int:
-    """Return who violates less or, if both are feasible, who dominates or has more room; chance decides a tie."""
-    (violation, losses), (rival_violation, rival_losses) = parents.fitness(first), parents.fitness(second)
-    if violation > 0 or rival_violation > 0:
-        lead = rival_violation - violation
-    else:
-        better = any(a < b for a, b in zip(losses, rival_losses, strict=True))
-        worse = any(a > b for a, b in zip(losses, rival_losses, strict=True))
-        if better == worse:
-            room, rival_room = parents.crowding_of(first), parents.crowding_of(second)
-            better, worse = room > rival_room, room < rival_room
-        lead = better - worse
+def _winner(compare: Compare, parents: Parents, first: int, second: int, rng: np.random.Generator) -> int:
+    lead = compare(parents, first, second)
     if lead == 0:
         return (first, second)[rng.integers(2)]
     return first if lead > 0 else second

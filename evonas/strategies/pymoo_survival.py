@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from pymoo.core.population import Population as PymooPopulation
+from pymoo.core.problem import Problem
+from pymoo.core.survival import Survival
 from pymoo.util.randomized_argsort import randomized_argsort
 
+from evonas.evaluation import Evaluation
+from evonas.goals import Goals
 from evonas.pareto import crowding_distances, ranks
 from evonas.space import Genome
 
@@ -33,6 +38,17 @@ class Population:
         nobody = np.empty(0)
         return cls(np.empty(0, int), np.empty((0, genes), int), np.empty((0, objectives)), nobody, nobody)
 
+    @classmethod
+    def of(cls, evaluations: Sequence[Evaluation], goals: Goals) -> Population:
+        """Return evaluations, at least one, as a population."""
+        return cls(
+            ids=np.array([e.candidate.id for e in evaluations]),
+            genomes=np.array([e.candidate.genome for e in evaluations]),
+            losses=np.array([goals.losses(e.metrics) for e in evaluations]),
+            violations=np.array([goals.violation(e.metrics) for e in evaluations], dtype=float),
+            crowding=np.full(len(evaluations), np.nan),
+        )
+
     def __len__(self) -> int:
         return len(self.ids)
 
@@ -48,15 +64,25 @@ class Population:
         """Return the rows of both."""
         return Population(*(np.concatenate(columns) for columns in zip(self._columns, other._columns, strict=True)))
 
+    def rows(self, chosen: np.ndarray) -> Population:
+        """Return these rows, in this order."""
+        return Population(*(column[chosen] for column in self._columns))
+
     def survivors(self, size: int, rng: np.random.Generator) -> Population:
         """Return the best `size` rows: feasible ones by rank and crowding, then the least violating."""
         feasible, infeasible = np.flatnonzero(self.violations <= 0), np.flatnonzero(self.violations > 0)
         order, crowding = _rank_and_crowding(self.losses[feasible], size, rng)
         others = infeasible[np.argsort(self.violations[infeasible])][: size - len(order)]
-        rows = np.concatenate([feasible[order], others])
-        kept = Population(*(column[rows] for column in self._columns))
+        kept = self.rows(np.concatenate([feasible[order], others]))
         kept.crowding[:] = np.concatenate([crowding, np.full(len(others), np.nan)])
         return kept
+
+    def survivors_by(self, survival: Survival, size: int, rng: np.random.Generator, **bounds: np.ndarray) -> Population:
+        """Return the `size` rows that a survival of pymoo's keeps."""
+        individuals = PymooPopulation.new("F", self.losses, "G", self.violations[:, None])
+        problem = Problem(n_var=1, n_obj=self.losses.shape[1], n_ieq_constr=1)
+        chosen = survival.do(problem, individuals, n_survive=size, random_state=rng, return_indices=True, **bounds)
+        return self.rows(np.array(chosen, dtype=int))
 
     @property
     def _columns(self) -> tuple[np.ndarray, ...]:

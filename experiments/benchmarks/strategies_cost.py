@@ -24,11 +24,15 @@ from evonas.journal import Asked, Event, Finished
 from evonas.space import Gene, Genome, Metrics, SearchSpace
 from evonas.strategies.aging_evolution import AgingEvolution
 from evonas.strategies.base import Strategy
+from evonas.strategies.deap_mu_plus_lambda import MuPlusLambda
+from evonas.strategies.local_search import LocalSearch
 from evonas.strategies.pymoo_nsga2 import NSGA2
+from evonas.strategies.pymoo_nsga3 import NSGA3
+from evonas.strategies.pymoo_sms_emoa import SMSEMOA
 from evonas.strategies.pymoo_steady_state import SteadyStateNSGA2
 from evonas.strategies.random_search import RandomSearch
 
-STRATEGIES = (RandomSearch, NSGA2, SteadyStateNSGA2, AgingEvolution)
+STRATEGIES = (RandomSearch, NSGA2, NSGA3, SMSEMOA, MuPlusLambda, SteadyStateNSGA2, AgingEvolution, LocalSearch)
 POPULATIONS = (40, 100, 400)
 WORKERS = 8
 GENES = 20
