@@ -1,4 +1,4 @@
-"""The command line: `evonas run | resume | front | list | check | plan | ui | sync`, and those of `cli_jobs`."""
+"""The command line: `evonas run | resume | front | list | check | plan | ui | sync`; `cli_jobs` and `cli_convert`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from evonas import __version__, cli_jobs
+from evonas import __version__, cli_convert, cli_jobs
 from evonas.errors import EvonasError
 
 if TYPE_CHECKING:
@@ -253,6 +253,7 @@ def sync(run: Run = None, overrides: Overrides = None) -> None:
 
 
 cli_jobs.add_to(app)
+cli_convert.add_to(app)
 
 
 def _watch(search: Search, path: Path) -> Sequence[Tracker]:
