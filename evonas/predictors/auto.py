@@ -34,8 +34,8 @@ class Auto(Regressor):
     """Tries candidates in k-fold cross-validation, and blends them, or takes the best alone.
 
     With `blend` off it is the choice of MSuNAS (Lu et al., ECCV 2020): the highest mean of Kendall's tau over the folds
-    minus its deviation. Deviation from the paper: from few rows that is a noisy choice, and an average is mostly as good
-    as the best of those in it, or better. So by default all are averaged, with a weight that falls by a factor of e for
+    minus its deviation. Deviation from the paper: from few rows that is a noisy choice, and an average is mostly about
+    as good as the best in it, or better. So by default all are averaged, with a weight that falls by a factor of e for
     every 0.05 of Kendall's tau (of all predictions in the folds) that a candidate is behind the best.
 
     Rows are dealt into `folds`, or half as many if there are more than 100 rows, `repeats` times. The deviation is the
