@@ -21,8 +21,8 @@ CANDIDATES: tuple[str | dict[str, Any], ...] = (
 )
 """What is tried by default: what is quick, and needs no extra."""
 
-_PULL = 0.05
-"""How strongly weights are drawn: their squared distance counts as this share of the variance of targets."""
+_NEAR = 0.05
+"""How far behind the best, in Kendall's tau, a candidate still weighs 1/e of it."""
 
 _MANY = 100
 """Rows above which a fold more or less makes no difference to what is learnt, but to the seconds that it takes."""
@@ -35,10 +35,9 @@ class Auto(Regressor):
     """Tries candidates in k-fold cross-validation, and blends them, or takes the best alone.
 
     With `blend` off it is the choice of MSuNAS (Lu et al., ECCV 2020): the highest mean of Kendall's tau over the folds
-    minus its deviation. From few rows that is a noisy choice, and a blend is mostly better than the best: by default
-    candidates are stacked (Breiman 1996), with weights that are not negative and have the least squared error in the
-    folds. Deviation from that paper: weights of few rows are noisy, too, and are drawn to the inverse fourth powers of
-    mean squared errors: about equal ones where candidates are about as good.
+    minus its deviation. Deviation from the paper: from few rows that is a noisy choice, and an average is mostly about
+    as good as the best in it, or better. So by default all are averaged, with a weight that falls by a factor of e for
+    every 0.05 of Kendall's tau (of all predictions in the folds) that a candidate is behind the best.
 
     Rows are dealt into `folds`, or half as many if there are more than 100 rows, `repeats` times. The deviation is the
     mixture's, stretched so that errors in the folds have it. `candidates` are import paths, or mappings of `use` and
@@ -125,7 +124,8 @@ class Auto(Regressor):
                 stds.append([prediction.std for prediction in predictions])
                 truths.append(targets[asked])
         expected, truth = np.concatenate(means, axis=1), np.concatenate(truths)
-        weights = _stacked(expected, truth) if self.blend else _best(np.array(taus))
+        of_all = np.array([_tau(one, truth) for one in expected])
+        weights = _blended(of_all) if self.blend else _best(np.array(taus))
         mean, std = _mixture(expected, np.concatenate(stds, axis=1), weights)
         stretch = np.sqrt(np.mean(((mean - truth) / np.maximum(std, 1e-9)) ** 2))
         return weights, float(np.clip(stretch, 0.5, 2.0))
@@ -139,18 +139,10 @@ def _best(taus: np.ndarray) -> np.ndarray:
     return weights
 
 
-def _stacked(predictions: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    """Return weights that sum to 1, from predictions of shape (candidates, rows); weights near 0 are 0."""
-    from scipy.optimize import nnls
-
-    count, pull = len(predictions), np.sqrt(_PULL * len(targets))
-    errors = np.maximum(((predictions - targets) ** 2).mean(axis=1), 1e-9)
-    drawn = (errors.min() / errors) ** 4
-    drawn /= drawn.sum()
-    weights, _ = nnls(np.vstack([predictions.T, pull * np.eye(count)]), np.concatenate([targets, pull * drawn]))
-    if not weights.any():  # all are worse than nothing
-        return np.full(count, 1 / count)
-    weights[weights < 0.05 * weights.sum()] = 0.0
+def _blended(taus: np.ndarray) -> np.ndarray:
+    """Return weights that sum to 1, from Kendall's tau of each candidate; what would weigh little weighs nothing."""
+    weights = np.exp((taus - taus.max()) / _NEAR)
+    weights[weights < 0.05] = 0.0
     return np.asarray(weights / weights.sum())
 
 
