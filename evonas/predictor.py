@@ -17,21 +17,22 @@ class Features:
     """What predictors see of architectures, a row each.
 
     `choices` are option indices, shape (rows, genes), of genes that have `sizes` options. `numbers` are real columns,
-    shape (rows, len(names)): the values of genes whose options are numbers, logarithms of exact static costs, and what
-    was measured besides.
+    shape (rows, len(names)): first the values of the genes `ordinals`, whose options are numbers, then logarithms of
+    exact static costs, and what was measured besides.
     """
 
     choices: np.ndarray
     sizes: tuple[int, ...]
     numbers: np.ndarray
     names: tuple[str, ...]
+    ordinals: tuple[int, ...] = ()
 
     def __len__(self) -> int:
         return len(self.choices)
 
     def rows(self, index: np.ndarray) -> Features:
         """Return these rows: positions or a mask."""
-        return Features(self.choices[index], self.sizes, self.numbers[index], self.names)
+        return Features(self.choices[index], self.sizes, self.numbers[index], self.names, self.ordinals)
 
     def one_hot(self) -> np.ndarray:
         """Return the choices one-hot, shape (rows, sum of sizes), float64."""
@@ -78,7 +79,7 @@ class Encoding:
             columns += [np.log1p(np.maximum([cost[name] for cost in costs], 0.0)) for name in self.costs]
         columns += [np.array([row[name] for row in measured], dtype=float) for name in self.measured]
         numbers = np.stack(columns, axis=1) if columns else np.empty((len(genomes), 0))
-        return Features(choices, self.sizes, numbers, self.names)
+        return Features(choices, self.sizes, numbers, self.names, tuple(gene for gene, _ in self._ordinal))
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +99,13 @@ class Predictor(ABC):
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
+
+    def pretrain(self, features: Features) -> None:
+        """Learn what there is to learn before `fit` from rows without targets; most predictors have no use for them.
+
+        Whoever has the space may give the features of a few thousand sampled genomes: their costs are free to know.
+        """
+        return
 
     @abstractmethod
     def fit(self, features: Features, targets: np.ndarray) -> None:

@@ -1,0 +1,56 @@
+"""Features and what encodes genomes: every column is what it is named, and costs are exact."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from toy import ToySpace
+
+from evonas.errors import ConfigError
+from evonas.predictor import Encoding, Features
+from evonas.spaces.cell201 import Cell201
+
+SPACE = ToySpace(4, redundant=False)
+GENOMES = [(0, 1, 2, 0), (2, 2, 2, 2), (1, 0, 0, 1)]
+
+
+def test_choices_are_the_genomes_and_one_hot_that_of_the_space() -> None:
+    features = Encoding(SPACE)(GENOMES)
+    assert len(features) == 3
+    assert features.choices.tolist() == [list(genome) for genome in GENOMES]
+    assert np.array_equal(features.one_hot(), SPACE.features(GENOMES))
+    assert features.matrix().shape == (3, sum(features.sizes) + len(features.names))
+
+
+def test_numbers_are_values_of_genes_then_logarithms_of_costs_then_what_is_measured() -> None:
+    features = Encoding(SPACE, measured=["score"])(GENOMES, [{"score": 0.5}, {"score": 1.5}, {"score": -1.0}])
+    assert features.names == ("g0", "g1", "g2", "g3", "macs", "params", "score")
+    assert features.ordinals == (0, 1, 2, 3), "the genes whose values the first columns are"
+    assert features.numbers[:, :4].tolist() == [list(genome) for genome in GENOMES]
+    expected = [[SPACE.costs(genome)[name] for name in ("macs", "params")] for genome in GENOMES]
+    np.testing.assert_allclose(np.expm1(features.numbers[:, 4:6]), expected)
+    assert features.numbers[:, 6].tolist() == [0.5, 1.5, -1.0]
+
+
+def test_options_that_are_names_are_no_numbers() -> None:
+    features = Encoding(Cell201(), costs=["params"])([(0, 1, 2, 3, 4, 0)])
+    assert (features.names, features.ordinals, features.sizes) == (("params",), (), (5,) * 6)
+
+
+def test_rows_and_nothing_else_are_picked() -> None:
+    features = Encoding(SPACE)(GENOMES)
+    for index in (np.array([2, 0]), np.array([False, True, False])):
+        some = features.rows(index)
+        assert np.array_equal(some.matrix(), features.matrix()[index])
+        assert (some.sizes, some.names, some.ordinals) == (features.sizes, features.names, features.ordinals)
+    assert Encoding(SPACE)([]).matrix().shape == (0, features.matrix().shape[1])
+
+
+def test_a_cost_that_the_space_does_not_count_is_refused() -> None:
+    with pytest.raises(ConfigError, match="'parms' is no static cost of the space; did you mean 'params'"):
+        Encoding(SPACE, costs=["parms"])
+
+
+def test_one_hot_of_genes_of_many_sizes_stays_apart() -> None:
+    features = Features(np.array([[1, 0, 2]]), (2, 1, 3), np.empty((1, 0)), ())
+    assert features.one_hot().tolist() == [[0, 1, 1, 0, 0, 1]]
