@@ -117,7 +117,7 @@ class NASNetCell(SearchSpace):
         valid = self.validate(genome)
         half = 4 * self.blocks
         operations = OPERATIONS[self.operations]
-        skip, average, largest = (operations.index(n) for n in ("skip_connect", "avg_pool_3x3", "max_pool_3x3"))
+        skip, average, largest = map(operations.index, ("skip_connect", "avg_pool_3x3", "max_pool_3x3"))
         merges = self.concatenate == "loose_ends"
         cells = [
             canonical_cell(cell, skip=skip, average=average, largest=largest, identities=first, merges=merges)

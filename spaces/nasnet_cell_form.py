@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 _Pair = tuple[int, int]  # operation, the state that it reads
 _Node = list[_Pair]  # a sum of two or more operations
 
@@ -12,23 +14,27 @@ def canonical_cell(
     """Return the one cell that stands for all that compute the same, if weights are paired and channels permuted.
 
     A cell is operation and state, twice a block; states 0 and 1 are its inputs, 2 and on its blocks. `skip`, `average`
-    and `largest` are the indices of these operations; `skip` is the identity on state `identities` and above (below, it
-    is a convolution). `merges` says that blocks which others read are not concatenated. Equal are cells that differ
+    and `largest` are the indices of the operations without weights; `skip` is the identity on state `identities` and
+    above (below, it is a convolution). `merges` says that blocks which others read are not concatenated. Cells are the
+    same that differ
 
     - in the order of a block's two operations, or in the numbering of the blocks;
     - in how a sum is grouped: a block that is read once, and by an identity, adds its operations to its reader's;
-    - in what comes first, pool or sum: an average of a sum of identities is the sum of averages, and so is the maximum
-      of n times the same state. (With drop-path such networks differ: pools are dropped one by one.)
+    - in which comes first of two sums with nothing between them, as twice a state and its pools, twice its pools.
 
-    Up to two blocks these are all equal networks there are. From three blocks on some equal ones are kept apart: pools
-    of pools that could be shared between two readers, or equal pools of which one could stand for both.
+    Cells that are the same only as long as drop-path drops nothing are kept apart: an average of a sum is dropped as a
+    whole, a sum of averages in parts. Up to two blocks all that remain are different networks; from three blocks on a
+    few sums of pools may still be written in two ways.
     """
     nodes = {
         position // 4 + 2: [(cell[position], cell[position + 1]), (cell[position + 2], cell[position + 3])]
         for position in range(0, len(cell), 4)
     }
     if merges:
-        _merge(nodes, skip, average, largest, identities)
+        readers = Counter(source for node in nodes.values() for _, source in node)
+        for state in list(nodes):
+            _merge(nodes, state, readers, skip)
+            _swap(nodes, state, readers, skip, average, largest, identities)
     written: list[int] = []
     state = 2
     for first, second, *others in _ordered(nodes, {0: 0, 1: 1}, 2):
@@ -41,30 +47,36 @@ def canonical_cell(
     return tuple(written)
 
 
-def _merge(nodes: dict[int, _Node], skip: int, average: int, largest: int, identities: int) -> None:
-    """Make sums as long as they can be: a node takes in those that it alone reads, once, through an identity."""
-    readers = [0] * (max(nodes) + 1)
-    for node in nodes.values():
-        for _, source in node:
-            readers[source] += 1
-    for state, node in list(nodes.items()):
-        merged: _Node = []
-        for operation, source in node:
-            taken: _Node | None = None
-            if source >= 2 and readers[source] == 1:
-                inner = nodes[source]
-                if operation == skip:
-                    taken = inner
-                elif all(inside == skip and s >= identities for inside, s in inner) and (
-                    operation == average or (operation == largest and len(set(inner)) == 1)
-                ):
-                    taken = [(operation, s) for _, s in inner]
-            if taken is None:
-                merged.append((operation, source))
-            else:
-                merged += taken
-                del nodes[source]
-        nodes[state] = merged
+def _merge(nodes: dict[int, _Node], state: int, readers: Counter[int], skip: int) -> None:
+    """Make a sum as long as it can be: it takes in the sums that it alone reads, once, through an identity."""
+    merged: _Node = []
+    for operation, source in nodes[state]:
+        if operation == skip and source >= 2 and readers[source] == 1:
+            merged += nodes.pop(source)
+        else:
+            merged.append((operation, source))
+    nodes[state] = merged
+
+
+def _swap(
+    nodes: dict[int, _Node], state: int, readers: Counter[int], skip: int, average: int, largest: int, identities: int
+) -> None:
+    """Of two sums, one of a state taken twice and one of the first taken twice, do the smaller first if they commute.
+
+    Sums of identities and averages are linear, and commute; twice the identity commutes with a maximum too.
+    """
+    (left, source), (right, other), *more = nodes[state]
+    if more or source != other or source < 2 or readers[source] != 2:
+        return
+    (first, read), (second, also_read), *more = nodes[source]
+    if more or read != also_read or read < identities:
+        return
+    inner, outer = sorted((first, second)), sorted((left, right))
+    operations = {*inner, *outer}
+    doubles = [skip, skip] in (inner, outer)
+    if operations <= {skip, average} or (doubles and operations <= {skip, average, largest}):
+        (first, second), (left, right) = sorted((inner, outer))
+        nodes[source], nodes[state] = [(first, read), (second, read)], [(left, source), (right, source)]
 
 
 def _ordered(nodes: dict[int, _Node], numbers: dict[int, int], state: int) -> list[tuple[_Pair, ...]]:
