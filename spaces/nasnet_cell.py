@@ -38,13 +38,13 @@ COSTS = ("params", "macs", "final_params", "final_macs")
 
 @dataclass(frozen=True, kw_only=True)
 class NASNetCell(SearchSpace):
-    """Cells of `blocks` blocks, each the sum of two operations on outputs of two earlier cells or of earlier blocks.
+    """The normal and reduction cells of NSGA-Net and EEEA-Net, in the networks of DARTS.
 
-    The space of NSGA-Net (Lu et al., GECCO 2019) and EEEA-Net (Termritthikun et al., Engineering Applications of
-    Artificial Intelligence 2021), in the networks of DARTS (Liu et al., ICLR 2019). The genes of a block are operation
-    and input twice; the genome holds the normal cell, then the reduction cell. A cell concatenates the blocks that
-    no other block reads (`loose_ends`) or all of them. An operation of a reduction cell has stride 2 if it reads
-    another cell.
+    Lu et al., "NSGA-Net" (GECCO 2019); Termritthikun et al., "EEEA-Net" (Engineering Applications of Artificial
+    Intelligence 2021); Liu et al., "DARTS" (ICLR 2019). A cell has `blocks` blocks, each the sum of two operations on
+    the outputs of the last two cells or of earlier blocks; its genes are operation and input twice. The genome holds
+    the normal cell, then the reduction cell. A cell concatenates the blocks that no other block reads (`loose_ends`) or
+    all of them. An operation of a reduction cell has stride 2 if it reads another cell.
 
     A genome is two networks. `build` builds the one that a search trains: `layers` cells of `channels` (a block's, in
     the first cell), and with `auxiliary` a second head on the second reduction cell. The other is the one that the
@@ -53,8 +53,8 @@ class NASNetCell(SearchSpace):
     cell to cell (Han et al., "Deep Pyramidal Residual Networks", CVPR 2017).
 
     Deviations: images of odd size work too, and the pool of the auxiliary head fits any size. The inputs of block b are
-    0 to b+1 as in NSGA-Net; the released code of EEEA-Net stops at b. `input_shape` is (channels, height, width) in
-    pixels. Raises ConfigError for what cannot be built.
+    0 to b+1 as in NSGA-Net; the released code of EEEA-Net stops at b. Paths are dropped as the network's class says.
+    `input_shape` is (channels, height, width) in pixels. Raises ConfigError for what cannot be built.
     """
 
     operations: Literal["eeea", "nsga"] = "eeea"

@@ -94,9 +94,12 @@ def _ordered(nodes: dict[int, _Node], numbers: dict[int, int], state: int) -> li
     }
     smallest = min(ready.values())
     state += len(smallest) - 1
+    first = [old for old, node in ready.items() if node == smallest]
+    if len(first) > 1:  # equal nodes that nobody reads are as good as each other
+        read = {source for node in nodes.values() for _, source in node}
+        first = [old for old in first if old in read] + [old for old in first if old not in read][:1]
     rests = []
-    for old, node in ready.items():
-        if node == smallest:
-            others = {other: pairs for other, pairs in nodes.items() if other != old}
-            rests.append(_ordered(others, {**numbers, old: state - 1}, state))
+    for chosen in first:
+        others = {old: node for old, node in nodes.items() if old != chosen}
+        rests.append(_ordered(others, {**numbers, chosen: state - 1}, state))
     return [smallest, *(rests[0] if len(rests) == 1 else min(rests))]

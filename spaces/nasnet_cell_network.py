@@ -27,7 +27,8 @@ class NASNetCellNetwork(nn.Module):
 
     With an auxiliary head it returns (logits, auxiliary logits) in training mode. `drop_path` is the probability that
     an operation of the last cell is dropped for an image in training mode; towards the first cell it falls linearly
-    (scheduled drop-path: Zoph et al., "Learning Transferable Architectures", CVPR 2018). Who trains sets it.
+    (scheduled drop-path: Zoph et al., "Learning Transferable Architectures", CVPR 2018; DARTS and what followed it drop
+    alike in all cells). Who trains sets it.
     """
 
     drop_path: float
