@@ -34,6 +34,7 @@ def canonical_cell(
         readers = Counter(source for node in nodes.values() for _, source in node)
         for state in list(nodes):
             _merge(nodes, state, readers, skip)
+        for state in nodes:
             _swap(nodes, state, readers, skip, average, largest, identities)
     written: list[int] = []
     state = 2
@@ -74,9 +75,10 @@ def _swap(
     inner, outer = sorted((first, second)), sorted((left, right))
     operations = {*inner, *outer}
     doubles = [skip, skip] in (inner, outer)
-    if operations <= {skip, average} or (doubles and operations <= {skip, average, largest}):
-        (first, second), (left, right) = sorted((inner, outer))
-        nodes[source], nodes[state] = [(first, read), (second, read)], [(left, source), (right, source)]
+    commute = operations <= {skip, average} or (doubles and operations <= {skip, average, largest})
+    if commute and outer < inner:
+        nodes[source], nodes[state] = [(op, read) for op in outer], [(op, source) for op in inner]
+        _swap(nodes, source, readers, skip, average, largest, identities)
 
 
 def _ordered(nodes: dict[int, _Node], numbers: dict[int, int], state: int) -> list[tuple[_Pair, ...]]:
