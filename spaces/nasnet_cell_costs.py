@@ -18,16 +18,16 @@ class Price(NamedTuple):
 
 
 class Layer(NamedTuple):
-    """One cell of the stack: its channels (of a block), what it reads and what size its images have.
+    """One cell of the stack: its channels (of a block), what it is and what it follows.
 
-    `sides` are (height, width) of the images from the cell before the last, of those from the last one, and of those
-    that leave the cell.
+    Sizes are (height, width): of the last cell's images, to which those of the cell before are brought, and of its own.
     """
 
     channels: int
     reduction: bool
     after_reduction: bool
-    sides: tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
+    input_size: tuple[int, int]
+    output_size: tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,16 +57,14 @@ class Skeleton:
     def plan(self) -> list[Layer]:
         """Return the cells, first to last."""
         channels, size = self.channels, self.input_shape[1:]
-        before = last = size
         layers: list[Layer] = []
         for number in range(self.layers):
-            reduction = number in self.reductions
+            reduction, input_size = number in self.reductions, size
             if reduction:
                 channels *= 1 if self.increment else 2
                 size = _halved(size)
             after_reduction = bool(layers) and layers[-1].reduction
-            layers.append(Layer(channels, reduction, after_reduction, (before, last, size)))
-            before, last = last, size
+            layers.append(Layer(channels, reduction, after_reduction, input_size, size))
             channels += self.increment
         return layers
 
@@ -76,11 +74,14 @@ class Skeleton:
         normal = [layer for layer in plan if not layer.reduction]
         reductions = [layer for layer in plan if layer.reduction]
         return (
-            [_sum(operation_price(name, layer.channels, layer.sides[2], 1) for layer in normal) for name in operations],
+            [
+                _sum(operation_price(name, layer.channels, layer.output_size, 1) for layer in normal)
+                for name in operations
+            ],
             [
                 (
-                    _sum(operation_price(name, layer.channels, layer.sides[2], 1) for layer in reductions),
-                    _sum(operation_price(name, layer.channels, layer.sides[1], 2) for layer in reductions),
+                    _sum(operation_price(name, layer.channels, layer.output_size, 1) for layer in reductions),
+                    _sum(operation_price(name, layer.channels, layer.input_size, 2) for layer in reductions),
                 )
                 for name in operations
             ],
@@ -97,7 +98,7 @@ class Skeleton:
         inputs = channels, channels
         auxiliary_inputs = 0
         for number, layer in enumerate(self.plan()):
-            prices += [_convolution(width, layer.channels, 1, layer.sides[1]) for width in inputs]
+            prices += [_convolution(width, layer.channels, 1, layer.input_size) for width in inputs]
             inputs = inputs[1], layer.channels * (reduction_width if layer.reduction else normal_width)
             if number == self.reductions[1]:
                 auxiliary_inputs = inputs[1]

@@ -117,9 +117,9 @@ class SpaceContract:
             with torch.no_grad():
                 evaluated = network.eval()(inputs)
             trained = network.train()(inputs)
-            sum(logits.square().sum() for logits in (trained if isinstance(trained, tuple) else (trained,))).backward()
-            auxiliary = trained[1:] if isinstance(trained, tuple) else ()
-            for logits in (evaluated, *auxiliary, trained[0] if auxiliary else trained):
+            heads = trained if isinstance(trained, tuple) else (trained,)  # logits and, where there is one, auxiliary
+            torch.stack([logits.square().sum() for logits in heads]).sum().backward()
+            for logits in (evaluated, *heads):
                 assert logits.shape == (2, self.classes), genome
                 assert bool(torch.isfinite(logits).all()), genome
             gradients = [weight.grad for weight in network.parameters() if weight.grad is not None]

@@ -17,6 +17,8 @@ from evonas.compose import prepare
 from evonas.config import load
 from evonas.errors import ConfigError, GenomeError
 from evonas.spaces.nasnet_cell import NASNetCell
+from evonas.workers.datasets import digits
+from evonas.workers.trained import Trained
 
 ROOT = Path(__file__).resolve().parents[1]
 SMALL: dict[str, Any] = {"channels": 4, "layers": 4, "final_layers": 3, "input_shape": (3, 9, 7), "classes": 5}
@@ -147,6 +149,17 @@ def test_costing_needs_no_torch() -> None:
         "sys.exit('torch' in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+
+
+def test_a_network_with_a_second_head_is_trained_and_its_paths_dropped() -> None:
+    space = NASNetCell(**{**SMALL, "blocks": 2, "auxiliary": True, "input_shape": (1, 8, 8), "classes": 10})
+    data = digits(train_size=300)
+    genome = space.canonical((3, 0, 2, 1, 0, 1, 3, 2) * 2)
+    options: dict[str, Any] = {"epochs": 3, "batch_size": 32, "learning_rate": 0.1}
+    plain = Trained(space, data, 0, **options).measure(genome, None)
+    assert plain["valid_error"] < 0.5
+    for changed in ({"drop_path": 0.3}, {"auxiliary_weight": 0.0}):
+        assert Trained(space, data, 0, **options, **changed).measure(genome, None)["train_loss"] != plain["train_loss"]
 
 
 # --- the experiments --------------------------------------------------------------------------------------------------

@@ -40,7 +40,7 @@ def test_channels_double_or_grow() -> None:
 
 
 def test_images_are_halved_twice_and_sides_rounded_up() -> None:
-    sides = [layer.sides[2] for layer in Skeleton(2, 6, 0, (1, 27, 5), 10, auxiliary=False).plan()]
+    sides = [layer.output_size for layer in Skeleton(2, 6, 0, (1, 27, 5), 10, auxiliary=False).plan()]
     assert sides == [(27, 5)] * 2 + [(14, 3)] * 2 + [(7, 2)] * 2
 
 

@@ -55,6 +55,11 @@ def test_cells_of_two_blocks_are_one_exactly_if_they_compute_the_same(
     assert len(seen) == len(prints) == len(pairs) == networks
 
 
+def test_cells_of_one_block_are_one_if_the_same_two_operations_are_added() -> None:
+    for kind, concatenate in product(("normal", "reduction"), ("loose_ends", "all")):
+        assert len({canonical(cell, kind, concatenate) for cell in cells(1)}) == 8 * 9 // 2
+
+
 @pytest.mark.parametrize("kind", ["normal", "reduction"])
 def test_canonical_cells_are_canonical_however_long_their_sums(kind: str) -> None:
     """Cells of five blocks without weights, most of which read the block before them: all that is ever rewritten."""
