@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from evonas.compose import Search, checked, prepare
+from evonas.component import checked
+from evonas.compose import Search, prepare
 from evonas.config import Experiment
 from evonas.early_exit import acceptance, joint_acceptance
 from evonas.evaluation import Rejected

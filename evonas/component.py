@@ -106,6 +106,14 @@ class Component:
             ) from error
 
 
+def checked(component: Component, kind: type) -> Component:
+    """Return the component if it is a class of that kind: nothing else is ever called, whatever a file names."""
+    loaded = component.load()
+    if not (inspect.isclass(loaded) and issubclass(loaded, kind)):
+        raise ConfigError(f"'use: {component.use}' must name a class that inherits from {kind.__name__}")
+    return component
+
+
 def _built_option(parameter: inspect.Parameter | None, value: Any) -> Any:
     """Return the value that an option is given: a plain value that names a component, where one is asked for, as it."""
     if parameter is None or parameter.annotation not in _COMPONENT or value is None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from evonas import __version__, recipe_genes
-from evonas.component import Component
+from evonas.component import Component, checked
 from evonas.config import Experiment, GateConfig, Quantile
 from evonas.dataset import Dataset
 from evonas.early_exit import EarlyExit, Gate, check_reachable, quantile, sample_costs
@@ -136,14 +136,6 @@ def prepare(experiment: Experiment) -> Search:
     search = Search(experiment, recipe, space, data, evaluator, goals, gates, sampled)
     search.strategy(EarlyExit(space, gates))  # built for its refusals
     return search
-
-
-def checked(component: Component, kind: type) -> Component:
-    """Return the component if it is a class of that kind: nothing else is ever called, whatever a file names."""
-    loaded = component.load()
-    if not (inspect.isclass(loaded) and issubclass(loaded, kind)):
-        raise ConfigError(f"'use: {component.use}' must name a class that inherits from {kind.__name__}")
-    return component
 
 
 def space_of(history: History) -> SearchSpace:

@@ -248,6 +248,8 @@ def checked_options(component: Component, origin: str, filled_in: Set[str] = fro
         options = model.model_validate_json(json.dumps(given), strict=True)
     except pydantic.ValidationError as error:
         raise ConfigError(explain(error, model, given, origin)) from None
+    except ConfigError as error:  # of a component that is an option
+        raise type(error)(f"{origin}: {error}") from error.__cause__
     left_out = model.model_fields.keys() - options.model_fields_set
     return Component(component.use, options.model_dump(mode="json", by_alias=True, exclude=left_out))
 

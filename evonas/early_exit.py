@@ -49,14 +49,15 @@ class EarlyExit:
         self.gates = tuple(gates)
         self._turned_away: Counter[str] = Counter()
 
-    def admit(self, genome: Genome, *, initial: bool = False) -> bool:
+    def admit(self, genome: Genome, *, initial: bool = False, counted: bool = True) -> bool:
         """Say whether a canonical genome passes every gate; the first that it does not pass counts it."""
         if not self.gates:
             return True
         costs = self.space.costs(genome)
         for gate in self.gates:
             if (initial or gate.applies_to == "all") and not gate.passes(costs[gate.metric]):
-                self._turned_away[gate.name] += 1
+                if counted:
+                    self._turned_away[gate.name] += 1
                 return False
         return True
 

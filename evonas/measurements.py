@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from evonas import config, run_folder
-from evonas.component import Component
-from evonas.compose import checked, prepare, space_of
+from evonas.component import Component, checked
+from evonas.compose import prepare, space_of
 from evonas.errors import ConfigError, DataError, nearest
 from evonas.evaluation import Metric, Source
 from evonas.history import History

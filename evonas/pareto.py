@@ -141,6 +141,30 @@ def hypervolume_of(columns: Mapping[str, np.ndarray], goals: Goals) -> float:
     return normalised_hypervolume(losses[moocore.is_nondominated(losses)], goals)
 
 
+def hypervolume_gains(points: np.ndarray, front: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """Return by how much each point alone would enlarge the hypervolume of a front, shape (points,), in natural units.
+
+    `points` and `front` are losses, shapes (points, objectives) and (members, objectives). Exact, for many points at a
+    time: the space below the reference is cut into slabs at the members' last coordinates, and in each slab this is the
+    same question with an objective less.
+    """
+    if points.shape[1] == 1:
+        gains: np.ndarray = np.maximum(min([reference[0], *front[:, 0]]) - points[:, 0], 0.0)
+        return gains
+    front = front[(front < reference).all(axis=1)]
+    front = front[moocore.is_nondominated(front)] if len(front) else front
+    front = front[front[:, -1].argsort(kind="stable")]
+    bounds = np.concatenate([[-np.inf], front[:, -1], reference[-1:]])
+    gains = np.zeros(len(points))
+    for members in range(len(bounds) - 1):
+        heights = bounds[members + 1] - np.maximum(points[:, -1], bounds[members])
+        reaching = heights > 0
+        if reaching.any():
+            areas = hypervolume_gains(points[reaching, :-1], front[:members, :-1], reference[:-1])
+            gains[reaching] += heights[reaching] * areas
+    return gains
+
+
 def _box(goals: Goals) -> float:
     return float(np.prod([o.worst if not o.maximize and o.worst > 0 else 1.0 for o in goals.objectives]))
 

@@ -11,7 +11,8 @@ from tempfile import TemporaryDirectory
 
 from evonas import config
 from evonas.calibration import calibrate
-from evonas.compose import Search, checked, prepare
+from evonas.component import checked
+from evonas.compose import Search, prepare
 from evonas.config import Experiment
 from evonas.early_exit import Gate, receipt
 from evonas.errors import EvonasError, RunFolderError, require

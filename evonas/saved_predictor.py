@@ -13,8 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from evonas.component import Component
-from evonas.compose import checked
+from evonas.component import Component, checked
 from evonas.config import checked_options
 from evonas.errors import DataError, EvonasError, GenomeError, nearest
 from evonas.evaluation import Metric

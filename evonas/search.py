@@ -16,7 +16,8 @@ import yaml
 from evonas import config, run_folder
 from evonas.cache import Cache
 from evonas.cached_pool import CachedPool
-from evonas.compose import Search, checked, prepare
+from evonas.component import checked
+from evonas.compose import Search, prepare
 from evonas.config import CHANGEABLE, Experiment
 from evonas.controller import Controller, replay
 from evonas.early_exit import EarlyExit, Gate
@@ -190,7 +191,7 @@ def _warn_of_idle_workers(strategy: Strategy, pool: WorkerPool) -> None:
     if strategy.most_open is not None and strategy.most_open < pool.capacity:
         _log.warning(
             "%d of %d workers can be used: the strategy commits outcomes in order, and has no more than %d candidates "
-            "open; raise strategy.lag, or say strategy.deterministic=false",
+            "open; raise strategy.lag, or say strategy.deterministic=false where it is an option",
             strategy.most_open, pool.capacity, strategy.most_open,
         )  # fmt: skip
 

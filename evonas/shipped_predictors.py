@@ -9,8 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from evonas import predictors
-from evonas.component import Component
-from evonas.compose import checked
+from evonas.component import Component, checked
 from evonas.config import checked_options
 from evonas.errors import ComponentError, nearest
 from evonas.predictor import Predictor

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
-from evonas.component import Component
-from evonas.compose import Search, checked
+from evonas.component import Component, checked
+from evonas.compose import Search
 from evonas.config import Experiment
 from evonas.controller import Controller
 from evonas.early_exit import EarlyExit

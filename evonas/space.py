@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -81,6 +83,16 @@ class SearchSpace(ABC):
     def sample(self, rng: np.random.Generator) -> Genome:
         """Draw a genome, uniform over the options of every gene."""
         return tuple(int(rng.integers(len(gene.options))) for gene in self.genes)
+
+    def networks(self, at_most: int) -> Sequence[Genome] | None:
+        """Return all canonical genomes, in order; None if there are more genomes than `at_most`, or no list of them.
+
+        A space that lacks some combinations of options has a list only if it overrides this.
+        """
+        choices = [range(len(gene.options)) for gene in self.genes]
+        if not self.size() == math.prod(map(len, choices)) <= at_most:
+            return None
+        return sorted({self.canonical(genome) for genome in product(*choices)})
 
     def validate(self, genome: Sequence[int]) -> Genome:
         """Return `genome` as a genome of this space; raise GenomeError if it is none."""

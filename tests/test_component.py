@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from toy import ToyEvaluator, ToySpace
+from toy import ToyEvaluator, ToySpace, toy_goals
 
 from evonas.component import Component
 from evonas.errors import ComponentError, DataError
@@ -160,6 +160,13 @@ def test_an_error_for_the_user_stays_what_it_is(here: Path) -> None:
 def test_a_class_that_hides_its_signature_is_refused() -> None:
     with pytest.raises(ComponentError, match="does not tell which options it takes: wrap it in a function"):
         Component("builtins:dict").parameters()
+
+
+@pytest.mark.parametrize("plain", ["toy_predictor:Linear", {"use": "toy_predictor:Linear"}])
+def test_a_plain_value_becomes_the_component_that_is_asked_for(plain: object) -> None:
+    supplies = {"space": ToySpace(), "goals": toy_goals(), "admit": lambda genome, **_: True, "seed": 0}
+    strategy = Component("evonas.strategies.linas:LINAS", {"predictor": plain}).build(supplies)
+    assert strategy.predictor == Component("toy_predictor:Linear")
 
 
 def test_a_component_is_small_and_picklable() -> None:

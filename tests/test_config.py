@@ -222,6 +222,42 @@ def test_an_option_of_another_type_is_refused(name: str, wrong: object) -> None:
         options(**{name: wrong})
 
 
+SURROGATE = "evonas.strategies.expected_hypervolume:ExpectedHypervolume"
+
+
+def test_a_nested_component_is_completed_with_its_defaults() -> None:
+    predictors = [
+        parsed(strategy={"use": SURROGATE, **given}).strategy.options["predictor"]
+        for given in ({}, {"predictor": "evonas.predictors.gp:GP"}, {"predictor": {"use": "evonas.predictors.gp:GP"}})
+    ]
+    assert predictors[0] == predictors[1] == predictors[2]
+    assert predictors[0]["use"] == "evonas.predictors.gp:GP"
+    assert predictors[0]["tuning_rows"] == 200
+    experiment = parsed(strategy={"use": SURROGATE})
+    assert parse(experiment.plain()).identity() == experiment.identity()
+
+
+def test_an_override_reaches_into_a_nested_component() -> None:
+    given = {"use": SURROGATE, "predictor": {"use": "evonas.predictors.gp:GP"}}
+    experiment = parsed("strategy.predictor.tuning_rows=50", strategy=given)
+    assert experiment.strategy.options["predictor"]["tuning_rows"] == 50
+
+
+@pytest.mark.parametrize(
+    ("predictor", "said"),
+    [
+        ({"use": "evonas.predictors.gp:GP", "tuning_row": 5}, "tuning_row.*did you mean 'tuning_rows'"),
+        ({"use": "evonas.predictors.gp:GP", "tuning_rows": "many"}, "tuning_rows.*whole number|tuning_rows.*integer"),
+        ({"use": "evonas.predictors.gp:PG"}, "evonas.predictors.gp:PG': module .* has no 'PG'; known: .*GP"),
+        ({"tuning_rows": 5}, "predictor: needs 'use: package.module:Name'"),
+        (7, "predictor: must be 'package.module:Name', or"),
+    ],
+)
+def test_a_mistake_in_a_nested_component_is_told_with_its_name(predictor: object, said: str) -> None:
+    with pytest.raises(ConfigError, match=f"(?s)strategy.*{said}"):
+        parsed(strategy={"use": SURROGATE, "predictor": predictor})
+
+
 def test_a_resolved_experiment_is_read_back_as_it_is() -> None:
     experiment = parsed(
         evaluator={"use": f"{__name__}:Options"}, gates=[{"metric": "params", "at_most": {"quantile": 0.5}}]

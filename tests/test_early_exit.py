@@ -60,6 +60,12 @@ def test_counts_are_taken_once() -> None:
     assert [early_exit.take_counts(), early_exit.take_counts()] == [{AT_MOST.name: 1}, {}]
 
 
+def test_who_only_asks_is_not_counted() -> None:
+    early_exit = EarlyExit(SPACE, [AT_MOST])
+    assert not early_exit.admit(LARGE, counted=False)
+    assert early_exit.take_counts() == {}
+
+
 def test_initial_gates_let_offspring_pass() -> None:
     gate = replace(AT_MOST, applies_to="initial")
     early_exit = EarlyExit(SPACE, [gate])

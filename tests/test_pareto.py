@@ -12,7 +12,14 @@ from pymoo.operators.survival.rank_and_crowding.metrics import calc_crowding_dis
 from evonas.errors import ConfigError
 from evonas.evaluation import Candidate, Evaluation, Source
 from evonas.goals import Constraint, Goals, Objective
-from evonas.pareto import ParetoFront, crowding_distances, digest, normalised_hypervolume, ranks
+from evonas.pareto import (
+    ParetoFront,
+    crowding_distances,
+    digest,
+    hypervolume_gains,
+    normalised_hypervolume,
+    ranks,
+)
 
 DIRECTIONS = [(False,), (False, False), (True, False), (False, True), (True, True), (False, True, False), (False,) * 4]
 
@@ -137,6 +144,18 @@ def test_contribution_is_what_the_hypervolume_loses(directions: tuple[bool, ...]
     for left_out, contribution in enumerate(front.contributions):
         others = [member for row, member in enumerate(front.members) if row != left_out]
         assert contribution == pytest.approx(front.hypervolume - ParetoFront.of(others, front.goals).hypervolume)
+
+
+@pytest.mark.parametrize("objectives", [1, 2, 3, 4])
+@pytest.mark.parametrize("members", [0, 1, 7])
+def test_gains_are_what_each_point_alone_adds(objectives: int, members: int) -> None:
+    """Dominated and repeated members, points that tie with them and points beyond the reference among them."""
+    reference = np.full(objectives, 8.0)
+    front = random_points([False] * objectives, members, seed=1)
+    points = random_points([False] * objectives, 60, seed=2)
+    before = brute_force_volume(front, reference)
+    gains = [brute_force_volume(np.vstack([front, point]), reference) - before for point in points]
+    np.testing.assert_allclose(hypervolume_gains(points, front, reference), gains, atol=1e-9)
 
 
 def test_hypervolume_never_falls_as_evaluations_come() -> None:

@@ -79,6 +79,24 @@ def test_resuming_evaluates_nothing_twice(tmp_path: Path) -> None:
     assert finished >= 20
 
 
+def test_a_killed_search_with_a_predictor_resumes_to_the_same_end(tmp_path: Path) -> None:
+    predicting = {
+        "use": "evonas.strategies.expected_hypervolume:ExpectedHypervolume", "initial": 10, "batch": 4, "lag": 2,
+        "predictor": {"use": "evonas.predictors.ridge:Ridge"},
+    }  # fmt: skip
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    for folder in (whole, parts):
+        folder.mkdir()
+    assert evonas("run", write_experiment(whole, strategy=predicting), "--run", "run", cwd=whole).returncode == 0
+    process = start("run", write_experiment(parts, strategy=predicting, evaluator=SLOW), "--run", "run", cwd=parts)
+    wait_for_outcomes(parts / "run", 25, process)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    done = evonas("resume", "run", cwd=parts)
+    assert done.returncode == 0, done.stderr
+    assert facts(parts / "run") == facts(whole / "run")
+
+
 @pytest.mark.parametrize("workers", [1, 2, 4])
 def test_front_is_the_same_on_any_number_of_workers(
     workers: int, uninterrupted: tuple[str, str, dict[str, int], int], tmp_path: Path

@@ -39,6 +39,14 @@ def test_size_is_exact_however_large() -> None:
     assert ToySpace(length=100).size() == 3**100
 
 
+def test_a_small_space_lists_its_networks_and_a_large_one_none() -> None:
+    toy = ToySpace(length=5)
+    listed = toy.networks(3**5)
+    assert listed == sorted({toy.canonical(genome) for genome in itertools.product(range(3), repeat=5)})
+    assert toy.networks(3**5 - 1) is None
+    assert ToySpace(length=100).networks(10**6) is None
+
+
 def test_sampling_is_uniform_over_options() -> None:
     rng = np.random.default_rng(0)
     genomes = np.array([SPACE.sample(rng) for _ in range(6000)])

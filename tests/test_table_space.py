@@ -52,6 +52,12 @@ class TestTable(GenomeContract):
         self.space = sparse(tmp_path, costs=["params"])
 
 
+def test_its_networks_are_the_rows_whatever_is_missing(tmp_path: Path) -> None:
+    space = sparse(tmp_path)
+    assert space.networks(space.size()) == sorted(space.table.row_of)
+    assert space.networks(space.size() - 1) is None
+
+
 def test_samples_are_the_rows_each_as_likely_as_another(tmp_path: Path) -> None:
     space = sparse(tmp_path)
     rng = np.random.default_rng(0)

@@ -20,8 +20,11 @@ TRIES = 10_000
 class Admit(Protocol):
     """Says whether the gates let a canonical genome through, and counts it if not."""
 
-    def __call__(self, genome: Genome, *, initial: bool = False) -> bool:
-        """Return whether every gate that applies passes; `initial` gates apply to the initial population only."""
+    def __call__(self, genome: Genome, *, initial: bool = False, counted: bool = True) -> bool:
+        """Return whether every gate that applies passes; `initial` gates apply to the initial population only.
+
+        Who asks about genomes that it would not have had evaluated anyway says that they are not `counted`.
+        """
         ...
 
 
@@ -63,7 +66,9 @@ class Strategy(ABC):
         """Return the generator of the ask with that number."""
         return generator(self.seed, "ask", number)
 
-    def fresh(self, genome: Genome, taken: Container[Genome], *, initial: bool = False) -> Genome | None:
+    def fresh(
+        self, genome: Genome, taken: Container[Genome], *, initial: bool = False, counted: bool = True
+    ) -> Genome | None:
         """Return the canonical form of `genome` if it is neither asked before, nor `taken`, nor turned away.
 
         Where the space lacks `genome`, the nearest of its genomes that is new stands for it.
@@ -71,13 +76,15 @@ class Strategy(ABC):
         for near in self.space.nearest(genome):
             canonical = self.space.canonical(near)
             if canonical not in self._seen and canonical not in taken:
-                return canonical if self.admit(canonical, initial=initial) else None
+                return canonical if self.admit(canonical, initial=initial, counted=counted) else None
         return None
 
-    def draw(self, rng: np.random.Generator, taken: Container[Genome], *, initial: bool = False) -> Genome | None:
+    def draw(
+        self, rng: np.random.Generator, taken: Container[Genome], *, initial: bool = False, counted: bool = True
+    ) -> Genome | None:
         """Draw uniform genomes until one is fresh; None after `TRIES`."""
         for _ in range(TRIES):
-            genome = self.fresh(self.space.sample(rng), taken, initial=initial)
+            genome = self.fresh(self.space.sample(rng), taken, initial=initial, counted=counted)
             if genome is not None:
                 return genome
         return None
