@@ -43,12 +43,11 @@ def test_the_score_is_the_mean_of_tau_minus_its_deviation() -> None:
 
 
 def test_a_blend_halves_what_is_equal_and_leaves_out_what_is_far_behind() -> None:
-    np.testing.assert_allclose(_blended(np.array([0.7, 0.7])), [0.5, 0.5])
-    weights = _blended(np.array([0.80, 0.75, 0.40]))
+    np.testing.assert_allclose(_blended(np.array([0.66, 0.70, 0.70])), [1 / 3] * 3)  # the first has a head start
+    weights = _blended(np.array([0.10, 0.80, 0.75, 0.40]))
     assert weights.sum() == pytest.approx(1)
-    assert weights[0] / weights[1] == pytest.approx(np.e)
-    assert weights[2] == 0
-    np.testing.assert_allclose(_blended(np.zeros(4)), np.full(4, 0.25))
+    assert weights[1] / weights[2] == pytest.approx(np.e)
+    assert weights[[0, 3]].tolist() == [0, 0]
 
 
 def test_a_blend_of_equals_is_their_mean_and_knows_that_they_differ() -> None:
@@ -88,7 +87,7 @@ def test_candidates_are_plain_values_that_an_experiment_may_give() -> None:
     given = checked_options(Component("evonas.predictors.auto:Auto", {"candidates": [RIDGE, {"use": GP}]}), "here")
     assert given.build({"seed": 0}).candidates == (RIDGE, {"use": GP})
     default = checked_options(Component("evonas.predictors.auto:Auto"), "here")
-    assert default.options["candidates"] == [RIDGE, GP]
+    assert default.options["candidates"] == [GP, RIDGE]
 
 
 def test_what_is_no_predictor_is_refused() -> None:
