@@ -226,13 +226,12 @@ SURROGATE = "evonas.strategies.expected_hypervolume:ExpectedHypervolume"
 
 
 def test_a_nested_component_is_completed_with_its_defaults() -> None:
-    predictors = [
+    left_out, short, long = (
         parsed(strategy={"use": SURROGATE, **given}).strategy.options["predictor"]
         for given in ({}, {"predictor": "evonas.predictors.gp:GP"}, {"predictor": {"use": "evonas.predictors.gp:GP"}})
-    ]
-    assert predictors[0] == predictors[1] == predictors[2]
-    assert predictors[0]["use"] == "evonas.predictors.gp:GP"
-    assert predictors[0]["tuning_rows"] == 200
+    )
+    assert short == long == {"use": "evonas.predictors.gp:GP", "tuning_rows": 200, "rows": 2000}
+    assert left_out == {**short, "tuning_rows": 120}, "of the strategy's own default"
     experiment = parsed(strategy={"use": SURROGATE})
     assert parse(experiment.plain()).identity() == experiment.identity()
 

@@ -33,7 +33,7 @@ class ExpectedHypervolume(SurrogateStrategy):
         admit: Admit,
         seed: int,
         *,
-        predictor: Component = Component("evonas.predictors.gp:GP"),
+        predictor: Component = Component("evonas.predictors.gp:GP", {"tuning_rows": 120}),
         initial: int = 16,
         design: Design = "uniform",
         batch: int = 5,
