@@ -1,4 +1,4 @@
-"""The command line: `evonas run | resume | front | list | check | plan | ui | sync`; `cli_jobs` and `cli_convert`."""
+"""The command line: `evonas run | resume | front | list | check | plan | ui | sync`, and those of `cli_*.py`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from evonas import __version__, cli_convert, cli_jobs
+from evonas import __version__, cli_convert, cli_jobs, cli_predict
 from evonas.errors import EvonasError
 
 if TYPE_CHECKING:
@@ -252,6 +252,7 @@ def sync(run: Run = None, overrides: Overrides = None) -> None:
     typer.echo(tracker.link())
 
 
+cli_predict.add_to(app)
 cli_jobs.add_to(app)
 cli_convert.add_to(app)
 

@@ -9,6 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from evonas.errors import EvonasError
@@ -171,6 +172,10 @@ class Evaluator(ABC):
         """
         return None
 
+    def known_genomes(self) -> Sequence[Genome] | None:
+        """Return the canonical genomes that can be measured for nothing; None where measuring costs something."""
+        return None
+
     def recorded_seconds(self, genome: Genome) -> float | None:
         """Return the seconds that an evaluation is recorded to take, for simulations; None where that is not known."""
         return None
@@ -202,9 +207,57 @@ class Evaluator(ABC):
 
 def evaluate(evaluator: Evaluator, candidate: Candidate) -> Outcome:
     """Evaluate; what goes wrong inside becomes a Failure, but an EvonasError, the user's to mend, escapes."""
+    return _outcome(evaluator, candidate)
+
+
+def evaluate_many(evaluator: Evaluator, candidates: Sequence[Candidate]) -> list[Outcome]:
+    """Evaluate candidates, those of a budget in one batch where the evaluator measures batches (`batches`).
+
+    A batch that raises is evaluated one by one, so that only those fail that must; an EvonasError escapes. The seconds
+    of a batch are divided among its candidates.
+    """
+    if not batches(evaluator):
+        return [evaluate(evaluator, candidate) for candidate in candidates]
+    outcomes: list[Outcome] = []
+    for budget, group in groupby(candidates, key=lambda candidate: candidate.budget):
+        outcomes += _batch(evaluator, list(group), budget)
+    return outcomes
+
+
+def batches(evaluator: Evaluator) -> bool:
+    """Return whether the evaluator measures several genomes at once in a way of its own."""
+    return type(evaluator).measure_many is not Evaluator.measure_many
+
+
+def made_by(worker: Worker | None, candidate: Candidate, outcome: Outcome) -> Outcome:
+    """Return the outcome with its worker noted if it is an evaluation, and with `candidate`, whose copy came back."""
+    if isinstance(outcome, Evaluation):
+        numbers = (outcome.metrics, outcome.source, outcome.seconds, outcome.seed)
+        return Evaluation(candidate, *numbers, worker, outcome.reused_from)
+    return replace(outcome, candidate=candidate)
+
+
+def _batch(evaluator: Evaluator, candidates: Sequence[Candidate], budget: int | None) -> list[Outcome]:
+    if len(candidates) == 1:
+        return [evaluate(evaluator, candidates[0])]
     started = time.perf_counter()
     try:
-        metrics = _measured(evaluator, candidate)
+        measured = evaluator.measure_many([candidate.genome for candidate in candidates], budget)
+        each = (time.perf_counter() - started) / len(candidates)
+        return [_outcome(evaluator, c, metrics, each) for c, metrics in zip(candidates, measured, strict=True)]
+    except EvonasError:
+        raise
+    except Exception:
+        return [evaluate(evaluator, candidate) for candidate in candidates]
+
+
+def _outcome(
+    evaluator: Evaluator, candidate: Candidate, measured: Metrics | None = None, seconds: float = 0.0
+) -> Outcome:
+    """Return what becomes of a candidate, whose metrics may have been `measured` already, in so many seconds."""
+    started = time.perf_counter()
+    try:
+        metrics = _complete(evaluator, candidate, measured)
         seed = evaluator.seed_for(candidate.genome)
     except Rejected as exit_:
         if not math.isfinite(exit_.value) or not math.isfinite(exit_.bound):
@@ -219,20 +272,13 @@ def evaluate(evaluator: Evaluator, candidate: Candidate) -> Outcome:
         return Failure(
             candidate, traceback.format_exc(), FailureKind.OUT_OF_MEMORY if out_of_memory else FailureKind.ERROR
         )
-    return Evaluation(candidate, metrics, evaluator.source, seconds=time.perf_counter() - started, seed=seed)
+    return Evaluation(candidate, metrics, evaluator.source, seconds + time.perf_counter() - started, seed)
 
 
-def made_by(worker: Worker | None, candidate: Candidate, outcome: Outcome) -> Outcome:
-    """Return the outcome with its worker noted if it is an evaluation, and with `candidate`, whose copy came back."""
-    if isinstance(outcome, Evaluation):
-        numbers = (outcome.metrics, outcome.source, outcome.seconds, outcome.seed)
-        return Evaluation(candidate, *numbers, worker, outcome.reused_from)
-    return replace(outcome, candidate=candidate)
-
-
-def _measured(evaluator: Evaluator, candidate: Candidate) -> dict[str, float]:
+def _complete(evaluator: Evaluator, candidate: Candidate, measured: Metrics | None) -> dict[str, float]:
     """Return static costs and measured metrics as plain finite numbers, or raise."""
-    measured = evaluator.measure(candidate.genome, candidate.budget)
+    if measured is None:
+        measured = evaluator.measure(candidate.genome, candidate.budget)
     if missing := [metric.name for metric in evaluator.metrics if metric.name not in measured]:
         raise KeyError(f"{type(evaluator).__name__}.measure declares {', '.join(missing)} and did not return it")
     metrics = {n: float(value) for n, value in {**evaluator.space.costs(candidate.genome), **measured}.items()}

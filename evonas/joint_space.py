@@ -58,7 +58,7 @@ class JointSpace(SearchSpace):
     def nearest(self, genome: Genome) -> Sequence[Genome]:
         """Return the architectures to take for the one that was bred, each with its recipe."""
         architecture, recipe = self.split(genome)
-        return [near + recipe for near in self.architectures.nearest(architecture)]
+        return tuple(near + recipe for near in self.architectures.nearest(architecture))
 
     def fingerprint(self) -> str | None:
         """Return that of the architectures."""

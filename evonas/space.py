@@ -42,7 +42,10 @@ class SearchSpace(ABC):
 
     @abstractmethod
     def build(self, genome: Genome) -> nn.Module:
-        """Return the network of a genome, freshly initialised from torch's global generator."""
+        """Return the network of a genome, freshly initialised from torch's global generator.
+
+        It maps a batch of inputs to logits; in training mode it may return (logits, auxiliary logits).
+        """
 
     @abstractmethod
     def costs(self, genome: Genome) -> Metrics:

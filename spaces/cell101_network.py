@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from evonas.spaces.cell101 import KERNELS, Module, vertex_channels
+from evonas.spaces.cell101 import KERNELS, vertex_channels
+from evonas.spaces.cell101_graph import Graph
 
 
 class Cell101Network(nn.Module):
@@ -17,7 +18,7 @@ class Cell101Network(nn.Module):
 
     def __init__(
         self,
-        graph: Module,
+        graph: Graph,
         *,
         stem_channels: int,
         stacks: int,
@@ -47,7 +48,7 @@ class Cell101Network(nn.Module):
 class Cell(nn.Module):
     """One module: a pruned graph from `inputs` to `outputs` channels."""
 
-    def __init__(self, graph: Module, inputs: int, outputs: int) -> None:
+    def __init__(self, graph: Graph, inputs: int, outputs: int) -> None:
         super().__init__()
         self.matrix = graph.matrix
         self.channels = vertex_channels(graph.matrix, outputs)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import random
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pytest
@@ -18,9 +18,11 @@ from evonas.evaluation import (
     Failure,
     FailureKind,
     NotFinite,
+    Outcome,
     Rejected,
     Rejection,
     evaluate,
+    evaluate_many,
 )
 from evonas.pareto import untimed
 from evonas.seeds import generator
@@ -103,6 +105,29 @@ class EvaluatorContract(ABC):
         back = {genome: untimed(backwards.measure(genome, self.budget)) for genome in reversed(genomes)}
         assert ahead == back
 
+    def test_many_are_measured_as_one_by_one_in_any_company(self) -> None:
+        genomes = self.genomes(4)
+        evaluator = self.evaluator(0)
+        alone = [untimed(evaluator.measure(genome, self.budget)) for genome in genomes]
+        assert [untimed(measured) for measured in evaluator.measure_many(genomes, self.budget)] == alone
+        company = evaluator.measure_many(genomes[:0:-1], self.budget)
+        assert [untimed(measured) for measured in company] == alone[:0:-1]
+
+    def test_a_batch_that_raises_is_evaluated_one_by_one(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        evaluator = self.evaluator(0)
+        candidates = [Candidate(number, genome, 0, budget=self.budget) for number, genome in enumerate(self.genomes(2))]
+
+        def raising(self: Evaluator, genomes: Sequence[Genome], budget: int | None) -> list[Metrics]:
+            raise ValueError("an odd layer")
+
+        expected = [self._measured(evaluate(evaluator, candidate)) for candidate in candidates]
+        monkeypatch.setattr(type(evaluator), "measure_many", raising)
+        assert [self._measured(outcome) for outcome in evaluate_many(evaluator, candidates)] == expected
+
+    def test_a_fingerprint_belongs_to_what_is_read_and_not_to_the_reader(self) -> None:
+        evaluator = self.evaluator(0)
+        assert evaluator.fingerprint() == evaluator.fingerprint() == self.evaluator(0).fingerprint()
+
     def test_global_random_numbers_are_left_alone_and_do_not_matter(self) -> None:
         import torch
 
@@ -172,6 +197,10 @@ class EvaluatorContract(ABC):
     def test_an_error_of_the_user_escapes(self, monkeypatch: pytest.MonkeyPatch) -> None:
         with pytest.raises(ConfigError, match="mend me"):
             self._outcome_of_raising(ConfigError("mend me"), monkeypatch)
+
+    def _measured(self, outcome: Outcome) -> tuple[Candidate, Metrics]:
+        assert isinstance(outcome, Evaluation)
+        return outcome.candidate, untimed(outcome.metrics)
 
     def _candidate(self) -> Candidate:
         return Candidate(id=7, genome=self.genomes(1)[0], generation=0, budget=self.budget)

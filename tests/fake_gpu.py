@@ -69,7 +69,7 @@ class FakeGpuWorker(EvonasWorker):
     def _meter(self) -> Iterator[Any]:  # type: ignore[override]
         meter = _Meter()
         yield meter
-        last = (self._evaluator.folder / "held.jsonl").read_text().splitlines()[-1]  # type: ignore[union-attr]
+        last = (self._batches.evaluator.folder / "held.jsonl").read_text().splitlines()[-1]  # type: ignore[union-attr]
         meter.use = MemoryUse(json.loads(last)["gib"] * GIB, GIB // 2)
 
 

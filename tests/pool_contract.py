@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pool_evaluators import ActionRecipe, BrokenRecipe, OddRecipe, RefusingRecipe, candidates
+from pool_evaluators import ActionRecipe, BatchRecipe, BrokenRecipe, OddRecipe, RefusingRecipe, candidates
 
 from evonas.errors import ConfigError, DataError, EvonasError
 from evonas.evaluation import Candidate, Evaluation, Failure, FailureKind, Outcome, evaluate
@@ -67,6 +67,16 @@ class PoolContract:
             FailureKind.NOT_FINITE,
             FailureKind.OUT_OF_MEMORY,
         }
+
+    def test_batches_are_measured_as_such_and_those_fail_that_must(self, tmp_path: Path) -> None:
+        asked = [*candidates("compute", range(60)), *candidates("fail", (1, 2)), *candidates("compute", range(60, 99))]
+        evaluator = BatchRecipe(tmp_path).build()
+        expected = [timeless(evaluate(evaluator, candidate)) for candidate in asked]
+        pool = self.make_pool(BatchRecipe(tmp_path))
+        outcomes = {outcome.candidate.id: timeless(outcome) for outcome in run(pool, asked)}
+        pool.close()
+        assert [outcomes[candidate.id] for candidate in asked] == expected
+        assert max(int(size) for size in (tmp_path / "batches").read_text().split()) > 1
 
     def test_what_raises_is_a_failure_with_its_traceback_and_the_next_candidate_is_evaluated(
         self, pool: WorkerPool

@@ -235,3 +235,22 @@ class SharingEvaluator(Evaluator):
         if ACTIONS[genome[0]] == "fail":
             self.shared += 1
         return {"value": float(self.shared.sum())}
+
+
+@dataclass(frozen=True)
+class BatchRecipe:
+    """Evaluators that measure batches, and note their sizes in `folder`."""
+
+    folder: Path
+
+    def build(self, shared: object = None) -> Evaluator:
+        return BatchEvaluator(self.folder)
+
+
+class BatchEvaluator(ActionEvaluator):
+    """Does what genomes say, many at once; a batch raises if one of them does."""
+
+    def measure_many(self, genomes: Sequence[Genome], budget: int | None) -> list[Metrics]:
+        with (self.folder / "batches").open("a") as notes:
+            notes.write(f"{len(genomes)}\n")
+        return [self.measure(genome, budget) for genome in genomes]

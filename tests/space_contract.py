@@ -171,8 +171,9 @@ class SpaceContract(GenomeContract):
             with torch.no_grad():
                 evaluated = network.eval()(inputs)
             trained = network.train()(inputs)
-            trained.square().sum().backward()
-            for logits in (evaluated, trained):
+            heads = trained if isinstance(trained, tuple) else (trained,)  # logits and, where there is one, auxiliary
+            torch.stack([logits.square().sum() for logits in heads]).sum().backward()
+            for logits in (evaluated, *heads):
                 assert logits.shape == (2, self.classes), genome
                 assert bool(torch.isfinite(logits).all()), genome
             gradients = [weight.grad for weight in network.parameters() if weight.grad is not None]

@@ -11,13 +11,15 @@ from evonas.component import Component
 from evonas.config import checked_options
 from evonas.errors import ComponentError, ConfigError
 from evonas.predictor import Features, Predictor
-from evonas.predictors.auto import Auto, _best, _stacked
+from evonas.predictors.auto import Auto, _best, _blended
 
 RIDGE, GP, FOREST = (f"evonas.predictors.{name}" for name in ("ridge:Ridge", "gp:GP", "forest:Forest"))
 
 
 class TestAuto(PredictorContract):
-    component = Component("evonas.predictors.auto:Auto", {"candidates": [RIDGE, {"use": GP, "tuning_rows": 60}]})
+    component = Component(
+        "evonas.predictors.auto:Auto", {"candidates": [RIDGE, {"use": GP, "tuning_rows": 60}], "folds": 4}
+    )
 
 
 def used(auto: Auto) -> list[int]:
@@ -40,16 +42,30 @@ def test_the_score_is_the_mean_of_tau_minus_its_deviation() -> None:
     assert _best(np.array([[0.9, 0.3], [0.8, 0.3]])).tolist() == [1, 0]
 
 
-def test_a_blend_takes_what_is_good_and_halves_what_is_equal() -> None:
-    rng = np.random.default_rng(0)
-    truth = rng.normal(size=200)
-    good, worse, noise = truth + 0.3 * rng.normal(size=200), truth + rng.normal(size=200), rng.normal(size=200)
-    weights = _stacked(np.array([good, worse, noise]), truth)
+def test_a_blend_halves_what_is_equal_and_leaves_out_what_is_far_behind() -> None:
+    np.testing.assert_allclose(_blended(np.array([0.66, 0.70, 0.70])), [1 / 3] * 3)  # the first has a head start
+    weights = _blended(np.array([0.10, 0.80, 0.75, 0.40]))
     assert weights.sum() == pytest.approx(1)
-    assert weights[0] > 0.7 > 0.3 > weights[1] >= weights[2]
-    np.testing.assert_allclose(_stacked(np.array([good, good]), truth), [0.5, 0.5])
-    np.testing.assert_allclose(_stacked(-np.array([truth, truth]), truth), [0.5, 0.5])
-    np.testing.assert_allclose(_stacked(np.zeros((3, 200)), truth), [1 / 3] * 3)
+    assert weights[1] / weights[2] == pytest.approx(np.e)
+    assert weights[[0, 3]].tolist() == [0, 0]
+
+
+def test_a_blend_of_equals_is_their_mean_and_knows_that_they_differ() -> None:
+    (features, targets), (asked, _) = toy_rows(6), toy_rows(50, seed=1)  # too few rows to choose by
+    auto = Auto(seed=0, candidates=[RIDGE, GP])
+    auto.fit(features, targets)
+    assert auto.state()["weights"].tolist() == [0.5, 0.5]
+    assert auto._scale is not None
+    singles = []
+    for use in (RIDGE, GP):
+        predictor: Predictor = Component(use).build({"seed": 0})
+        predictor.fit(features, auto._scale.forward(targets))
+        singles.append(predictor.predict(asked))
+    mean = (singles[0].mean + singles[1].mean) / 2
+    variance = (singles[0].std ** 2 + singles[1].std ** 2) / 2 + ((singles[0].mean - singles[1].mean) / 2) ** 2
+    expected = auto._scale.back(mean, np.sqrt(variance))
+    np.testing.assert_allclose(auto.predict(asked).mean, expected.mean)
+    np.testing.assert_allclose(auto.predict(asked).std, expected.std)
 
 
 def test_it_is_hardly_behind_the_best_single_predictor_on_problems_of_both_kinds() -> None:
@@ -71,7 +87,7 @@ def test_candidates_are_plain_values_that_an_experiment_may_give() -> None:
     given = checked_options(Component("evonas.predictors.auto:Auto", {"candidates": [RIDGE, {"use": GP}]}), "here")
     assert given.build({"seed": 0}).candidates == (RIDGE, {"use": GP})
     default = checked_options(Component("evonas.predictors.auto:Auto"), "here")
-    assert len(default.options["candidates"]) == 3
+    assert default.options["candidates"] == [GP, RIDGE]
 
 
 def test_what_is_no_predictor_is_refused() -> None:

@@ -19,7 +19,8 @@ from torch.nn import functional
 
 from evonas.errors import ConfigError, GenomeError
 from evonas.space import Genome
-from evonas.spaces.cell101 import EDGES, MOST_EDGES, OPERATIONS, VERTICES, Cell101, module, vertex_channels
+from evonas.spaces.cell101 import Cell101, vertex_channels
+from evonas.spaces.cell101_graph import EDGES, MOST_EDGES, OPERATIONS, VERTICES, graph_of, live_edges
 
 CONV3, CONV1, POOL = range(3)
 TINY = Cell101(stem_channels=6, stacks=2, modules_per_stack=1, input_shape=(1, 7, 5), classes=3)
@@ -124,8 +125,10 @@ def test_canonical_ignores_the_order_of_vertices_and_what_is_pruned() -> None:
     rng = np.random.default_rng(1)
     tried = 0
     while tried < 100:
-        genome = TINY.sample(rng)
-        matrix, operations = module(genome)
+        genome = _uniform(rng)
+        if not 0 < len(live_edges(genome)) <= MOST_EDGES:
+            continue
+        matrix, operations = graph_of(genome)
         order = [0, *(1 + rng.permutation(len(operations))).tolist(), len(operations) + 1]
         shuffled = np.array(matrix)[np.ix_(order, order)]
         if np.tril(shuffled).any():
@@ -147,13 +150,26 @@ def test_networks_of_a_genome_and_its_canonical_are_equal() -> None:
 # --- what belongs to the space ----------------------------------------------------------------------------------------
 
 
-def test_samples_have_a_path_and_few_edges_and_use_all_genes() -> None:
+def test_samples_are_uniform_over_networks() -> None:
+    """Of the published 423,624 networks 359,082 have seven vertices and 62,010 have six."""
     rng = np.random.default_rng(0)
-    genomes = [TINY.sample(rng) for _ in range(300)]
-    for genome in genomes:
-        assert 1 <= sum(map(sum, module(genome).matrix)) <= MOST_EDGES
+    genomes = [TINY.sample(rng) for _ in range(2000)]
+    assert all(TINY.canonical(genome) == genome for genome in genomes)
+    sizes = [len(graph_of(genome).matrix) for genome in genomes]
+    for size, networks in ((7, 359_082), (6, 62_010)):
+        share = networks / 423_624
+        assert abs(sizes.count(size) / 2000 - share) < 4 * (share * (1 - share) / 2000) ** 0.5
+    assert len(set(genomes)) > 1980
     options = [{genome[gene] for genome in genomes} for gene in range(len(TINY.genes))]
-    assert [len(seen) for seen in options] == [len(gene.options) for gene in TINY.genes]
+    assert [len(seen) for seen in options[1:]] == [len(gene.options) for gene in TINY.genes[1:]]
+    assert options[0] == {1}  # whatever vertex comes first reads the input
+
+
+def test_size_counts_the_genomes_that_belong() -> None:
+    rng = np.random.default_rng(0)
+    share = TINY.size() / (2 ** len(EDGES) * 3**5)
+    belong = np.mean([0 < len(live_edges(_uniform(rng))) <= MOST_EDGES for _ in range(3000)])
+    assert abs(belong - share) < 4 * (share * (1 - share) / 3000) ** 0.5
 
 
 NO_PATH = (0,) * len(EDGES) + (CONV3,) * 5
@@ -171,8 +187,8 @@ def test_bred_graphs_outside_the_space_are_moved_into_it_by_few_edges() -> None:
     rng = np.random.default_rng(2)
     bred = [NO_PATH, ALL_EDGES]
     while len(bred) < 30:
-        genome: Genome = (*rng.integers(2, size=len(EDGES)).tolist(), *rng.integers(3, size=5).tolist())
-        if _count(genome) > MOST_EDGES:
+        genome = _uniform(rng)
+        if len(live_edges(genome)) > MOST_EDGES:
             bred.append(genome)
     for genome in bred:
         near = TINY.nearest(genome)
@@ -181,7 +197,7 @@ def test_bred_graphs_outside_the_space_are_moved_into_it_by_few_edges() -> None:
         for other in near:
             assert TINY.validate(other) == other
             assert other[len(EDGES) :] == genome[len(EDGES) :]
-        counts = [_count(other) for other in near]
+        counts = [len(live_edges(other)) for other in near]
         assert set(counts) == ({1} if genome == NO_PATH else {MOST_EDGES})
 
 
@@ -233,19 +249,17 @@ def test_importing_and_costing_need_no_torch() -> None:
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).resolve().parents[1])
 
 
+def _uniform(rng: np.random.Generator) -> Genome:
+    """Return any combination of options."""
+    return (*rng.integers(2, size=len(EDGES)).tolist(), *rng.integers(3, size=5).tolist())
+
+
 def _genome(matrix: Matrix, operations: Sequence[int]) -> Genome:
     """Return a genome with the inner vertices of a graph first and its output last."""
     place = [*range(len(matrix) - 1), VERTICES - 1]
     edges = {(place[s], place[t]) for s, row in enumerate(matrix) for t, edge in enumerate(row) if edge}
     unused = (0,) * (VERTICES - 2 - len(operations))
     return (*(int(edge in edges) for edge in EDGES), *operations, *unused)
-
-
-def _count(genome: Genome) -> int:
-    try:
-        return sum(map(sum, module(genome).matrix))
-    except GenomeError:
-        return 0
 
 
 def _all_graphs(vertices: int) -> Iterator[tuple[Matrix, tuple[int, ...]]]:

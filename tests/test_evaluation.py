@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -16,6 +17,7 @@ from evonas.errors import DataError, EvonasError
 from evonas.evaluation import (
     Candidate,
     Evaluation,
+    Evaluator,
     Failure,
     FailureKind,
     Metric,
@@ -25,7 +27,9 @@ from evonas.evaluation import (
     Rejection,
     Source,
     Worker,
+    batches,
     evaluate,
+    evaluate_many,
     made_by,
 )
 from evonas.space import Genome, Metrics
@@ -175,3 +179,94 @@ def test_an_outcome_that_came_back_has_the_candidate_that_was_asked_for() -> Non
         noted = made_by(worker, CANDIDATE, pickle.loads(pickle.dumps(outcome)))
         assert noted.candidate is CANDIDATE
         assert noted == (replace(outcome, worker=worker) if isinstance(outcome, Evaluation) else outcome)
+
+
+class Batched(ToyEvaluator):
+    """Notes the sizes of what it is asked for; batches with a genome that begins with 2 cannot be measured."""
+
+    def __init__(self) -> None:
+        super().__init__(ToySpace(), seed=3)
+        self.asked: list[tuple[int, int | None]] = []
+
+    def measure(self, genome: Genome, budget: int | None) -> Metrics:
+        self.asked.append((1, budget))
+        if genome[0] == 2:
+            raise NotFinite("the loss is infinite")
+        return {"valid_error": sum(genome) / 100}
+
+    def measure_many(self, genomes: Sequence[Genome], budget: int | None) -> list[Metrics]:
+        self.asked.append((len(genomes), budget))
+        if any(genome[0] == 2 for genome in genomes):
+            raise NotFinite("one of the losses is infinite")
+        return [{"valid_error": sum(genome) / 100 if sum(genome) < 9 else float("nan")} for genome in genomes]
+
+
+def group(firsts: Sequence[int], budgets: Sequence[int | None] | None = None) -> list[Candidate]:
+    given = budgets or [None] * len(firsts)
+    return [
+        Candidate(n, (first, 1, 0, 0, 0, 0), 0, budget=b)
+        for n, (first, b) in enumerate(zip(firsts, given, strict=True))
+    ]
+
+
+class TestManyAtOnce:
+    def test_outcomes_are_those_of_one_by_one_and_share_the_time(self) -> None:
+        evaluator, asked = Batched(), group([0, 1, 1])
+        outcomes = evaluate_many(evaluator, asked)
+        assert evaluator.asked == [(3, None)]
+        alone = [evaluate(evaluator, candidate) for candidate in asked]
+        assert [untimed(outcome) for outcome in outcomes] == [untimed(outcome) for outcome in alone]
+        assert [outcome.metrics["valid_error"] for outcome in outcomes] == [0.01, 0.02, 0.02]  # type: ignore[union-attr]
+
+    def test_seconds_are_divided(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def slow(self: Evaluator, genomes: Sequence[Genome], budget: int | None) -> list[Metrics]:
+            time.sleep(0.2)
+            return [{"valid_error": 0.5} for _ in genomes]
+
+        monkeypatch.setattr(Batched, "measure_many", slow)
+        seconds = [outcome.seconds for outcome in evaluate_many(Batched(), group([0] * 4))]  # type: ignore[union-attr]
+        assert all(0.05 <= each < 0.1 for each in seconds)
+
+    def test_candidates_of_a_budget_are_a_batch(self) -> None:
+        evaluator = Batched()
+        evaluate_many(evaluator, group([0, 1, 0, 1], [3, 3, 9, 9]))
+        assert evaluator.asked == [(2, 3), (2, 9)]
+
+    def test_only_those_fail_that_must(self) -> None:
+        evaluator = Batched()
+        outcomes = evaluate_many(evaluator, group([0, 2, 1]))
+        assert evaluator.asked == [(3, None), (1, None), (1, None), (1, None)]
+        assert [type(outcome) for outcome in outcomes] == [Evaluation, Failure, Evaluation]
+
+    def test_a_number_that_is_not_finite_fails_alone_and_is_asked_for_once(self) -> None:
+        evaluator = Batched()
+        odd = Candidate(1, (1, 2, 2, 2, 2, 2), 0)
+        outcomes = evaluate_many(evaluator, [*group([0]), odd])
+        assert [type(outcome) for outcome in outcomes] == [Evaluation, Failure]
+        assert outcomes[1].candidate is odd
+        assert evaluator.asked == [(2, None)]
+
+    @pytest.mark.parametrize("too_few", [[], [{"valid_error": 0.5}]])
+    def test_numbers_that_are_missing_are_asked_for_one_by_one(
+        self, too_few: list[Metrics], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(Batched, "measure_many", lambda self, genomes, budget: too_few)
+        outcomes = evaluate_many(Batched(), group([0, 1]))
+        assert [outcome.metrics["valid_error"] for outcome in outcomes] == [0.01, 0.02]  # type: ignore[union-attr]
+
+    def test_what_the_user_must_mend_escapes(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def refusing(self: Evaluator, genomes: Sequence[Genome], budget: int | None) -> list[Metrics]:
+            raise DataError("no data")
+
+        monkeypatch.setattr(Batched, "measure_many", refusing)
+        with pytest.raises(DataError, match="no data"):
+            evaluate_many(Batched(), group([0, 1]))
+
+    def test_who_measures_no_batches_is_asked_one_by_one(self) -> None:
+        evaluator = Scripted(lambda genome, budget: {"valid_error": 1 / genome[0]})
+        assert (batches(evaluator), batches(Batched())) == (False, True)
+        assert [type(outcome) for outcome in evaluate_many(evaluator, group([0, 1]))] == [Failure, Evaluation]
+
+
+def untimed(outcome: Outcome) -> Outcome:
+    return replace(outcome, seconds=0.0) if isinstance(outcome, Evaluation) else outcome

@@ -25,12 +25,3 @@ def test_its_trees_say_what_those_of_scikit_learn_say() -> None:
     reference.fit(features.matrix(), fitted._scale.forward(targets))
     mean, _ = fitted._estimate(asked, fitted._learnt)
     np.testing.assert_allclose(mean, reference.predict(asked.matrix()), rtol=1e-9, atol=1e-12)
-
-
-def test_rows_that_trees_differ_about_are_doubted_more() -> None:
-    (features, targets), (asked, truth) = toy_rows(200, noise=0.5), toy_rows(1000, seed=1, noise=0.5)
-    fitted = Forest(seed=0)
-    fitted.fit(features, targets)
-    prediction = fitted.predict(asked)
-    errors, doubted = np.abs(prediction.mean - truth), prediction.std > np.median(prediction.std)
-    assert errors[doubted].mean() > 1.1 * errors[~doubted].mean()

@@ -63,7 +63,9 @@ def test_where_seeds_disagree_on_the_size_one_is_right(tmp_path: Path) -> None:
 
 def test_what_was_not_measured_is_missing(tmp_path: Path) -> None:
     unmeasured = nats_files.architectures(latency=None, train_times=None)
-    columns = _convert(_written(tmp_path / "file", _whole(unmeasured))).columns
+    converted = _convert(_written(tmp_path / "file", _whole(unmeasured)))
+    columns = converted.columns
+    assert "seconds" not in converted.experiment
     assert columns["cifar10_latency_ms"] == columns["cifar10_seconds"] == [None, None]
     assert columns["cifar10_valid_accuracy"] == pytest.approx([0.65, 0.66])
 

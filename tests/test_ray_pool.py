@@ -21,7 +21,15 @@ import numpy as np
 import psutil
 import pytest
 from pool_contract import AsynchronousPoolContract, run, timeless
-from pool_evaluators import ActionRecipe, DyingRecipe, SharedRecipe, SlowToPrepareRecipe, candidates, processes
+from pool_evaluators import (
+    ActionRecipe,
+    BatchRecipe,
+    DyingRecipe,
+    SharedRecipe,
+    SlowToPrepareRecipe,
+    candidates,
+    processes,
+)
 from ray_fixture import ray_cluster as ray_cluster  # a fixture
 
 from evonas.errors import ConfigError, ResourceError
@@ -92,8 +100,11 @@ class TestLostWorkers:
         for process in processes(tmp_path, "hang"):
             until(lambda process=process: not psutil.pid_exists(process))  # type: ignore[misc]
 
-    def test_what_is_lost_in_company_is_tried_singly_and_nobody_is_blamed_for_another(self, tmp_path: Path) -> None:
-        pool = RayPool(ActionRecipe(tmp_path), workers=1, retries=0)
+    @pytest.mark.parametrize("recipe", [ActionRecipe, BatchRecipe])
+    def test_what_is_lost_in_company_is_tried_singly_and_nobody_is_blamed_for_another(
+        self, recipe: Callable[[Path], EvaluatorRecipe], tmp_path: Path
+    ) -> None:
+        pool = RayPool(recipe(tmp_path), workers=1, retries=0)
         run(pool, candidates("compute", range(60)))
         assert pool.capacity >= 16, "cheap evaluations share calls"
         *others, killer = outcomes_of(pool, [*candidates("kill_itself_once"), *candidates("compute", range(60, 70))])

@@ -15,7 +15,7 @@ from toy import ToySpace, evaluated
 from toy import header as toy_header
 
 from evonas.early_exit import receipt
-from evonas.evaluation import Candidate, Evaluation, Worker
+from evonas.evaluation import Candidate, Evaluation, Source, Worker
 from evonas.history import History
 from evonas.journal import Asked, Finished
 from evonas.pareto import digest
@@ -168,6 +168,19 @@ def test_limited_front_table_keeps_both_ends_and_the_knee() -> None:
 
 def test_empty_front_table_says_so() -> None:
     assert "the front is empty" in _printed(front_table(history(generations=0), SPACE))
+
+
+def test_numbers_that_nobody_measured_are_told_by_their_source() -> None:
+    assert "source" not in _printed(front_table(history(), SPACE))
+    predicted = [
+        replace(event, outcome=replace(event.outcome, source=Source.PREDICTED))
+        if isinstance(event, Finished) and isinstance(event.outcome, Evaluation)
+        else event
+        for event in events()
+    ]
+    lines = _printed(front_table(History.replay(predicted), SPACE)).splitlines()
+    assert "source" in lines[0]
+    assert all("predicted" in line for line in lines[1:])
 
 
 def test_what_all_rows_share_is_said_once() -> None:

@@ -131,6 +131,54 @@ def test_weight_decay_of_adamw_is_decoupled_and_spares_vectors() -> None:
     assert network.vector.tolist() == [0.5, 0.5]
 
 
+class _TwoHeads(nn.Module):
+    """Has a second head in training, and notes the probability with which it is told to drop paths."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.heads = nn.ModuleList([nn.Linear(64, 10), nn.Linear(64, 10)])
+        self.drop_path = -1.0
+        self.told: list[float] = []
+
+    def forward(self, images: Tensor) -> Tensor | tuple[Tensor, Tensor]:
+        logits, auxiliary_logits = (head(images.flatten(1)) for head in self.heads)
+        if not self.training:
+            return logits
+        self.told.append(self.drop_path)
+        return logits, auxiliary_logits
+
+
+def two_heads(recipe: Recipe) -> tuple[_TwoHeads, Epoch]:
+    with seeded(0, CPU):
+        network = _TwoHeads()
+        return network, train(network, TRAIN, recipe, 0)
+
+
+def test_auxiliary_logits_are_learnt_from_with_the_weight_of_the_recipe() -> None:
+    recipe = replace(RECIPE, epochs=1, batch_size=300, learning_rate=1e-12)
+    losses = {weight: two_heads(replace(recipe, auxiliary_weight=weight))[1].train_loss for weight in (0.0, 0.4, 1.0)}
+    assert losses[0.4] - losses[0.0] == pytest.approx(0.4 * (losses[1.0] - losses[0.0]), rel=1e-4)
+    assert losses[1.0] > 1.5 * losses[0.0]
+    with seeded(0, CPU):
+        initial = _TwoHeads().heads[1].state_dict()["weight"]
+    ignored = two_heads(replace(RECIPE, auxiliary_weight=0.0, weight_decay=0.0))[0].heads[1].state_dict()["weight"]
+    learnt = two_heads(replace(RECIPE, auxiliary_weight=0.4, weight_decay=0.0))[0].heads[1].state_dict()["weight"]
+    assert torch.equal(ignored, initial)
+    assert not torch.equal(learnt, initial)
+
+
+def test_the_probability_of_dropping_a_path_rises_by_epochs() -> None:
+    network, _ = two_heads(replace(RECIPE, epochs=4, drop_path=0.2, batch_size=300))
+    assert network.told == pytest.approx([0.0, 0.05, 0.1, 0.15])
+    network, _ = two_heads(RECIPE)
+    assert set(network.told) == {-1.0}, "without the option a network is left as it is"
+
+
+def test_dropping_paths_of_a_network_that_has_none_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"'drop_path: 0.2' needs networks with paths to drop"):
+        trained(replace(RECIPE, drop_path=0.2))
+
+
 def test_dropout_repeats_too() -> None:
     def run() -> list[float]:
         with seeded(5, CPU):
@@ -342,6 +390,8 @@ def test_learning_rate_warms_up_and_falls_to_zero() -> None:
         ({"gradient_clip": 0.0}, "'gradient_clip' must be above 0, or null"),
         ({"shift": -1}, "'shift'"),
         ({"cutout": -1}, "'cutout'"),
+        ({"auxiliary_weight": -0.1}, "'auxiliary_weight' must be 0 or more"),
+        ({"drop_path": 1.0}, "'drop_path' must be 0 or more, below 1"),
     ],
 )
 def test_numbers_out_of_range_are_refused(changed: dict[str, float], told: str) -> None:

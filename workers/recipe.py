@@ -19,7 +19,9 @@ class Recipe:
     `weight_decay` acts on weights of two and more axes, not on biases and batch norms (He et al., "Bag of Tricks", CVPR
     2019). `warmup_epochs` may be a fraction. `gradient_clip` bounds the norm of the whole gradient. Augmentation is for
     images: `flip` mirrors half of them, `shift` moves them by up to so many pixels, `cutout` blanks a square of this
-    side.
+    side. What a network may have besides: `auxiliary_weight` is the weight of the loss of a second head's logits, and
+    `drop_path` the probability of dropping a path at the end of training, towards which it rises from 0 in equal steps,
+    one an epoch.
     `mixed_precision` "auto" means on CUDA. Raises ConfigError for numbers out of range.
     """
 
@@ -35,6 +37,8 @@ class Recipe:
     flip: bool = False
     shift: int = 0
     cutout: int = 0
+    auxiliary_weight: float = 0.4
+    drop_path: float = 0.0
     mixed_precision: bool | Literal["auto"] = "auto"
 
     def __post_init__(self) -> None:
@@ -50,6 +54,8 @@ class Recipe:
             require("gradient_clip", self.gradient_clip, self.gradient_clip > 0, "above 0, or null for none")
         require("shift", self.shift, self.shift >= 0, "0 or more pixels")
         require("cutout", self.cutout, self.cutout >= 0, "0 or more pixels")
+        require("auxiliary_weight", self.auxiliary_weight, 0 <= self.auxiliary_weight < math.inf, "0 or more")
+        require("drop_path", self.drop_path, 0 <= self.drop_path < 1, "0 or more, below 1")
 
     @property
     def moments(self) -> int:

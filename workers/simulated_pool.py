@@ -10,7 +10,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from evonas.errors import require
-from evonas.evaluation import Candidate, Evaluation, Evaluator, FailureKind, Outcome, evaluate, made_by
+from evonas.evaluation import (
+    Candidate,
+    Evaluation,
+    Evaluator,
+    FailureKind,
+    Outcome,
+    batches,
+    evaluate_many,
+    made_by,
+)
 from evonas.pool import EvaluatorRecipe, WorkerPool
 from evonas.seeds import generator
 from evonas.workers.durations import Durations
@@ -35,7 +44,8 @@ class SimulatedPool(WorkerPool):
     Where the evaluator has recorded seconds of a network, as a table's may, it takes those.
     A share `failure_rate` of attempts ends with the worker's death, somewhere on the way, and the new worker takes
     `restart_seconds`; a share `straggler_rate` takes `straggler_slowdown` times as long. Retries, pauses, timeouts and
-    second runs of stragglers are those of RayPool. The evaluator should cost little: a formula, a table, a predictor.
+    second runs of stragglers are those of RayPool. The evaluator should cost little: a formula, a table, a predictor;
+    one that measures batches is asked for all at once that the workers are busy with.
     Everything is a function of the seed and of what the pool is given, and no time passes but on its clock.
     """
 
@@ -85,6 +95,7 @@ class SimulatedPool(WorkerPool):
         self._begun: Counter[int] = Counter()
         self._recipe, self._shared = recipe, shared
         self._evaluator: Evaluator | None = None
+        self._evaluated: dict[int, Outcome] = {}
         self._here = this_worker("cpu", 1)
 
     def clock(self) -> float:
@@ -114,6 +125,7 @@ class SimulatedPool(WorkerPool):
         self._queue.clear()
         self._flights.clear()
         self._ends.clear()
+        self._evaluated.clear()
 
     def _hand_out(self) -> None:
         while len(self._flights) < self.capacity and (tasks := self._queue.take(1, self._now)):
@@ -171,12 +183,22 @@ class SimulatedPool(WorkerPool):
         return outcomes
 
     def _outcome(self, candidate: Candidate, seconds: float) -> Outcome:
-        evaluator = self._own_evaluator()
-        with worker_environment(1, "cpu"):
-            outcome = evaluate(evaluator, candidate)
+        if candidate.id not in self._evaluated:
+            self._evaluate(candidate)
+        outcome = self._evaluated.pop(candidate.id)
         self._stragglers.observe(seconds)
         timed = replace(outcome, seconds=seconds) if isinstance(outcome, Evaluation) else outcome
         return made_by(self._here, candidate, timed)
+
+    def _evaluate(self, candidate: Candidate) -> None:
+        """Evaluate a candidate, and with it, if that is cheaper, those that are under way."""
+        evaluator, wanted = self._own_evaluator(), {candidate.id: candidate}
+        if batches(evaluator):
+            under_way = (flight.task.candidate for flight in self._flights.values() if flight.task is not None)
+            wanted.update((other.id, other) for other in under_way if other.id not in self._evaluated)
+        with worker_environment(1, "cpu"):
+            outcomes = evaluate_many(evaluator, list(wanted.values()))
+        self._evaluated.update(zip(wanted, outcomes, strict=True))
 
     def _twins(self, flight: _Flight) -> list[int]:
         """Return the other flights of a task that is flown twice; without stragglers nobody looks through them all."""

@@ -76,9 +76,13 @@ class Tabular(Evaluator):
         row = self._table.row_of.get(genome)
         return None if self._seconds is None or row is None else float(self._seconds[row])
 
+    def known_genomes(self) -> list[Genome]:
+        """Return the canonical networks of the table."""
+        return [genome for genome in self._table.row_of if self.space.canonical(genome) == genome]
+
     def known_metrics(self) -> dict[str, np.ndarray]:
         """Return metrics and static costs of the canonical networks of the table, without those that would fail."""
-        rows = {genome: row for genome, row in self._table.row_of.items() if self.space.canonical(genome) == genome}
+        rows = {genome: self._table.row_of[genome] for genome in self.known_genomes()}
         costs = [self.space.costs(genome) for genome in rows]
         names = self.space.costs(self.space.smallest())
         known = {name: np.array([cost[name] for cost in costs], dtype=float) for name in names}

@@ -60,6 +60,8 @@ class Trained(Evaluator):
         flip: bool = False,
         shift: int = 0,
         cutout: int = 0,
+        auxiliary_weight: float = 0.4,
+        drop_path: float = 0.0,
         mixed_precision: bool | Literal["auto"] = "auto",
         device: Literal["auto", "cpu", "cuda"] = "auto",
     ) -> None:
@@ -78,6 +80,8 @@ class Trained(Evaluator):
             flip=flip,
             shift=shift,
             cutout=cutout,
+            auxiliary_weight=auxiliary_weight,
+            drop_path=drop_path,
             mixed_precision=mixed_precision,
         )
         self.recipe.check_inputs(data.input_shape)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from evonas.errors import ConfigError
 from evonas.evaluation import NotFinite
 from evonas.seeds import derive_seed
 from evonas.workers.augmentation import augment
@@ -65,6 +66,10 @@ def train(
     `recipe.batch_size`. `after_epoch` may look at an epoch, and stop the training by raising. Raises NotFinite at a
     loss that is NaN or infinite: on a CPU at once, on CUDA within 16 steps.
 
+    In training mode a network may return (logits, auxiliary logits): the loss of the second, weighted by the recipe, is
+    added. One with an attribute `drop_path` is told the probability of each epoch in it; ConfigError is raised if the
+    recipe drops paths and it has none.
+
     Mixed precision is bfloat16 where the device computes with it, else float16 with a scaled loss. On CUDA images then
     lie in channels-last order, which tensor cores want.
     """
@@ -79,14 +84,21 @@ def train(
     scaler = torch.amp.GradScaler(examples.device.type, enabled=dtype == torch.float16)
     batches = math.ceil(len(examples) / recipe.batch_size)
     network.train()
+    if recipe.drop_path > 0 and not hasattr(network, "drop_path"):
+        raise ConfigError(
+            f"'drop_path: {recipe.drop_path}' needs networks with paths to drop: {type(network).__name__} has no "
+            "attribute 'drop_path'; leave the option out"
+        )
     for epoch in range(recipe.epochs):
+        if recipe.drop_path > 0:
+            network.drop_path = recipe.drop_path * epoch / recipe.epochs  # type: ignore[assignment]
         losses = _Losses(epoch + 1, every=1 if examples.device.type == "cpu" else _CUDA_STEPS_UNSEEN)
         for step, (inputs, labels) in enumerate(examples.batches(examples.shuffled(batches, order))):
             for group in optimizer.param_groups:
                 group["lr"] = recipe.learning_rate_at(epoch + (step + 1) / batches)
             inputs = _arranged(augment(inputs, recipe, noise), layout)
             with _autocast(examples.device, dtype):
-                loss = functional.cross_entropy(network(inputs), labels, label_smoothing=recipe.label_smoothing)
+                loss = _loss(network(inputs), labels, recipe)
             losses.add(loss, len(labels))
             optimizer.zero_grad()
             scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
@@ -164,6 +176,16 @@ class _Losses:
             self.total += loss * examples
             self.examples += examples
         self.unseen.clear()
+
+
+def _loss(output: Tensor | tuple[Tensor, Tensor], labels: Tensor, recipe: Recipe) -> Tensor:
+    def of(logits: Tensor) -> Tensor:
+        return functional.cross_entropy(logits, labels, label_smoothing=recipe.label_smoothing)
+
+    if isinstance(output, Tensor):
+        return of(output)
+    logits, auxiliary_logits = output
+    return of(logits) + recipe.auxiliary_weight * of(auxiliary_logits)
 
 
 def _optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from evonas.errors import ComponentError, EvonasError
-from evonas.evaluation import Candidate, Evaluator, Outcome, Worker, evaluate
+from evonas.evaluation import Candidate, Evaluator, Outcome, Worker
 from evonas.pool import EvaluatorRecipe
+from evonas.workers.batches import Batches
 from evonas.workers.devices import (
     DEVICE_VARIABLE,
     SHARE_VARIABLE,
@@ -59,13 +60,13 @@ class EvonasWorker:
         self._threads = threads
         self._device, self._device_share = device, device_share
         self._memory_bytes = memory_bytes
-        self._evaluator: Evaluator | None = None
+        self._batches: Batches | None = None
 
     def start(self, recipe: bytes, shared: object) -> Started | EvonasError:
         """Build the evaluator from its pickled recipe; say where this is."""
         with worker_environment(self._threads, self._device, self._device_share):
             try:
-                self._evaluator = build_evaluator(recipe, shared)
+                self._batches = Batches(build_evaluator(recipe, shared))
                 started = Started(this_worker(self._device, self._threads), self._gpu())
             except EvonasError as error:
                 return _portable(error)
@@ -78,15 +79,13 @@ class EvonasWorker:
         return "alive"
 
     def evaluate(self, candidates: Sequence[Candidate], seconds: float) -> Work | EvonasError:
-        """Evaluate candidates, one after the other, and begin none when `seconds` have passed."""
-        assert self._evaluator is not None, "start comes first"
+        """Evaluate candidates, a batch after the other, and begin none when `seconds` have passed."""
+        assert self._batches is not None, "start comes first"
         began, outcomes = time.perf_counter(), list[Outcome]()
         with worker_environment(self._threads, self._device, self._device_share), self._meter() as meter:
             try:
-                for candidate in candidates:
-                    outcomes.append(evaluate(self._evaluator, candidate))
-                    if time.perf_counter() - began > seconds:
-                        break
+                while len(outcomes) < len(candidates) and (not outcomes or time.perf_counter() - began <= seconds):
+                    outcomes += self._batches.evaluate(candidates[len(outcomes) :])
             except EvonasError as error:
                 return _portable(error)
         return Work(outcomes, time.perf_counter() - began, meter.use)

@@ -18,7 +18,10 @@ LENGTHS = {12: "less", 200: "full"}
 _MAGIC = 0x1950A86A20F9469CFC6C  # begins a file of torch before 1.6, which later ones still read
 _STORAGES = ("Float", "Double", "Half", "BFloat16", "Long", "Int", "Short", "Char", "Byte", "Bool")
 _LEFT_OUT: restricted_pickle.StandIns = {
-    **{("torch._utils", name): lambda *_: None for name in ("_rebuild_tensor_v2", "_rebuild_parameter")},
+    **{
+        ("torch._utils", name): lambda *_: None
+        for name in ("_rebuild_tensor", "_rebuild_tensor_v2", "_rebuild_parameter")
+    },
     **{("torch", f"{name}Storage"): lambda *_: None for name in _STORAGES},
 }
 """Weights are not read: a tensor is None."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -69,11 +69,11 @@ def converted(results: Iterable[Results], origin: Path, epochs: int) -> Converte
     reports them), `seconds` of training and of one validation, `latency_ms`, `params` and `flops`. Raises DataError for
     what is not of the format.
     """
-    genes = [gene.name for gene in Component(SPACE).build().genes]
+    genes = Component(SPACE).build().genes
     rows: dict[tuple[str, ...], dict[str, object]] = {}
     for number, result in enumerate(results):
         try:
-            architecture = _genes_of(result["arch_str"])
+            architecture = _genes_of(result["arch_str"], genes[0].options)
             row = _row(result)
         except (KeyError, TypeError, ValueError, AttributeError, ZeroDivisionError) as error:
             raise DataError(
@@ -85,17 +85,21 @@ def converted(results: Iterable[Results], origin: Path, epochs: int) -> Converte
         rows[architecture] = row
     if not rows:
         raise DataError(f"{origin} holds no architecture")
-    columns = dict(zip(genes, map(list, zip(*rows, strict=True)), strict=True))
+    columns = {gene.name: list(options) for gene, options in zip(genes, zip(*rows, strict=True), strict=True)}
     names = dict.fromkeys(name for row in rows.values() for name in row)
     measured = {name: [row.get(name) for row in rows.values()] for name in names}
-    return Converted({**columns, **measured}, _EXPERIMENT.replace("EPOCHS", str(epochs)))
+    experiment = _EXPERIMENT.replace("EPOCHS", str(epochs))
+    if None in measured.get("cifar10_seconds", [None]):
+        experiment = experiment.replace("  seconds: cifar10_seconds\n", "")
+    return Converted({**columns, **measured}, experiment)
 
 
-def _genes_of(architecture: str) -> tuple[str, ...]:
+def _genes_of(architecture: str, known: Container[object]) -> tuple[str, ...]:
     match = _ARCHITECTURE.fullmatch(architecture)
-    if match is None:
+    operations = tuple(_NAMES.get(operation, operation) for operation in match.groups()) if match else ("",)
+    if not all(operation in known for operation in operations):
         raise ValueError(f"{architecture!r} is no cell of the topology search space")
-    return tuple(_NAMES.get(operation, operation) for operation in match.groups())
+    return operations
 
 
 def _row(result: Results) -> dict[str, object]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,15 +14,14 @@ from evonas.predictor import Features, Predictor
 from evonas.predictors.base import Arrays, Regressor
 from evonas.seeds import generator
 
-CANDIDATES: tuple[str | dict[str, Any], ...] = (
-    "evonas.predictors.ridge:Ridge",
-    "evonas.predictors.gp:GP",
-    {"use": "evonas.predictors.forest:Forest", "trees": 50},
-)
-"""What is tried by default: what is quick, and needs no extra."""
+CANDIDATES: tuple[str | dict[str, Any], ...] = ("evonas.predictors.gp:GP", "evonas.predictors.ridge:Ridge")
+"""What is tried by default: a forest or boosted trees won on no table, and blended in by mistake they cost most."""
 
-_PULL = 0.05
-"""How strongly weights are drawn: their squared distance counts as this share of the variance of targets."""
+_NEAR = 0.05
+"""How far behind the best, in Kendall's tau, a candidate still weighs 1/e of it."""
+
+_HEAD_START = 0.04
+"""What is added to Kendall's tau of the first candidate, which is to be taken when the folds do not tell."""
 
 _MANY = 100
 """Rows above which a fold more or less makes no difference to what is learnt, but to the seconds that it takes."""
@@ -34,10 +34,10 @@ class Auto(Regressor):
     """Tries candidates in k-fold cross-validation, and blends them, or takes the best alone.
 
     With `blend` off it is the choice of MSuNAS (Lu et al., ECCV 2020): the highest mean of Kendall's tau over the folds
-    minus its deviation. From few rows that is a noisy choice, and a blend is mostly better than the best: by default
-    candidates are stacked (Breiman 1996), with weights that are not negative and have the least squared error in the
-    folds. Deviation from that paper: weights of few rows are noisy, too, and are drawn to the inverse fourth powers of
-    mean squared errors: about equal ones where candidates are about as good.
+    minus its deviation. Deviation from the paper: from few rows that is a noisy choice, and an average is mostly about
+    as good as the best in it, or better. So by default all are averaged, with a weight that falls by a factor of e for
+    every 0.05 of Kendall's tau (of all predictions in the folds) that a candidate is behind the best. The first one has
+    a head start of 0.04: name first what you would take without looking.
 
     Rows are dealt into `folds`, or half as many if there are more than 100 rows, `repeats` times. The deviation is the
     mixture's, stretched so that errors in the folds have it. `candidates` are import paths, or mappings of `use` and
@@ -97,9 +97,10 @@ class Auto(Regressor):
 
     def _build(self, candidate: str | Mapping[str, Any]) -> Predictor:
         component = Component.of(candidate)
-        predictor = component.build({"seed": self.seed})
-        if not isinstance(predictor, Predictor):
+        loaded = component.load()
+        if not (inspect.isclass(loaded) and issubclass(loaded, Predictor)):  # nothing else is called
             raise ConfigError(f"'candidates' are predictors, and {component.use} is none: 'evonas list' shows them")
+        predictor: Predictor = component.build({"seed": self.seed})
         return predictor
 
     def _judged(
@@ -123,7 +124,8 @@ class Auto(Regressor):
                 stds.append([prediction.std for prediction in predictions])
                 truths.append(targets[asked])
         expected, truth = np.concatenate(means, axis=1), np.concatenate(truths)
-        weights = _stacked(expected, truth) if self.blend else _best(np.array(taus))
+        of_all = np.array([_tau(one, truth) for one in expected])
+        weights = _blended(of_all) if self.blend else _best(np.array(taus))
         mean, std = _mixture(expected, np.concatenate(stds, axis=1), weights)
         stretch = np.sqrt(np.mean(((mean - truth) / np.maximum(std, 1e-9)) ** 2))
         return weights, float(np.clip(stretch, 0.5, 2.0))
@@ -137,18 +139,11 @@ def _best(taus: np.ndarray) -> np.ndarray:
     return weights
 
 
-def _stacked(predictions: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    """Return weights that sum to 1, from predictions of shape (candidates, rows); weights near 0 are 0."""
-    from scipy.optimize import nnls
-
-    count, pull = len(predictions), np.sqrt(_PULL * len(targets))
-    errors = np.maximum(((predictions - targets) ** 2).mean(axis=1), 1e-9)
-    drawn = (errors.min() / errors) ** 4
-    drawn /= drawn.sum()
-    weights, _ = nnls(np.vstack([predictions.T, pull * np.eye(count)]), np.concatenate([targets, pull * drawn]))
-    if not weights.any():  # all are worse than nothing
-        return np.full(count, 1 / count)
-    weights[weights < 0.05 * weights.sum()] = 0.0
+def _blended(taus: np.ndarray) -> np.ndarray:
+    """Return weights that sum to 1, from Kendall's tau of each candidate; what would weigh little weighs nothing."""
+    ahead = taus + np.where(np.arange(len(taus)) == 0, _HEAD_START, 0.0)
+    weights = np.exp((ahead - ahead.max()) / _NEAR)
+    weights[weights < 0.05] = 0.0
     return np.asarray(weights / weights.sum())
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from evonas.early_exit import receipt
+from evonas.evaluation import Source
 from evonas.history import History
 from evonas.pareto import ParetoFront
 from evonas.space import SearchSpace
@@ -17,10 +18,14 @@ if TYPE_CHECKING:
 NAMED_GENES = 4
 """Up to so many genes that differ are shown by name; of more, the values alone."""
 
+ESTIMATES = frozenset({Source.INHERITED, Source.PREDICTED, Source.ZERO_COST})
+"""Sources of numbers that are not those of the networks as they would be trained."""
+
 
 def front_table(history: History, space: SearchSpace, limit: int | None = None) -> Table:
     """Return the front, best first objective first, with what all rows have in common named once below it.
 
+    Numbers that nobody measured, such as predictions, are told by their source.
     With a `limit` the rows are spread along the front, the knee and both ends among them, and genes are cut to fit.
     """
     from rich.table import Table
@@ -39,12 +44,16 @@ def front_table(history: History, space: SearchSpace, limit: int | None = None) 
     for metric in metrics:
         table.add_column(Text(metric), justify="right", no_wrap=True)
     table.add_column("", no_wrap=True)
+    estimated = any(member.source in ESTIMATES for member in front.members)
+    if estimated:
+        table.add_column("source", no_wrap=True)
     table.add_column("genes")
     for row, differing in zip(shown, own, strict=True):
         member = front.members[row]
         knee = member is front.knee
         values = [readable(member.metrics[metric]) for metric in metrics]
-        cells = [Text(cell) for cell in (str(member.candidate.id), *values, "knee" if knee else "")]
+        source = (member.source,) if estimated else ()
+        cells = [Text(cell) for cell in (str(member.candidate.id), *values, "knee" if knee else "", *source)]
         chosen = Text(" ".join(differing.values()) if bare else _listed(differing), no_wrap=cut, overflow="ellipsis")
         table.add_row(*cells, chosen, style="bold yellow" if knee else "")
     notes = [] if front.members else ["the front is empty: no candidate that meets the constraints was evaluated"]

@@ -11,7 +11,6 @@ from threading import Thread
 from typing import Any, Literal
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from evonas.component import Component, checked
 from evonas.errors import require
@@ -23,6 +22,7 @@ from evonas.space import Genome, SearchSpace
 from evonas.strategies.base import Admit, Strategy
 from evonas.strategies.surrogate_model import LossModel, Networks, PredictedLosses
 from evonas.strategies.surrogate_search import evolved
+from evonas.threads import one_thread
 
 Design = Literal["uniform", "extremes", "spread"]
 
@@ -241,7 +241,7 @@ class SurrogateStrategy(Strategy):
         return lambda: Batch(generation, first, self._chosen(archive, self.generator(generation)))
 
     def _chosen(self, archive: Archive, rng: np.random.Generator) -> list[Genome]:
-        with threadpool_limits(1, user_api="blas"):  # more would wait for workers, and change the last bits
+        with one_thread(of="blas"):
             chosen = list(self.choose(archive, rng))[: self.batch_size] if len(archive.evaluations) >= 2 else []
         while len(chosen) < self.batch_size:
             genome = self.draw(rng, archive.taken | set(chosen), counted=False)
