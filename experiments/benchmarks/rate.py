@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from evonas import config, journal, run_folder, search
+from evonas import config, journal, search
 from evonas.compose import prepare
 from evonas.config import Experiment
 from evonas.errors import EvonasError
@@ -105,8 +105,7 @@ def arrival(path: Path, hypervolume: float) -> Arrival | None:
 
 def _searched(path: Path, experiment: Experiment, hypervolume: float | None = None) -> History:
     """Search, to the end or to the hypervolume, unless that was done before; return what happened."""
-    if run_folder.identity(path) == experiment.identity():
-        history = History.read(path)
+    if (path / JOURNAL).is_file() and (history := History.read(path)).header.config_hash == experiment.identity():
         reached = hypervolume is not None and history.front.hypervolume >= hypervolume
         if reached or len(history.outcomes) == experiment.evaluations:
             return history
