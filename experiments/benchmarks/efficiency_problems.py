@@ -14,8 +14,9 @@ import pyarrow.parquet
 
 from evonas.goals import Goals, Objective
 from evonas.pareto import normalised_hypervolume
-from evonas.space import Gene, Genome, Metrics, SearchSpace
+from evonas.space import Genome, SearchSpace
 from evonas.spaces.cell201 import Cell201
+from evonas.spaces.macro import Macro
 
 TABLES = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 """Where the tables are looked for: a folder beside the checkout."""
@@ -28,19 +29,11 @@ class Cells(Cell201):
         return genome
 
 
-class Layers(SearchSpace):
-    """NAS-Bench-Macro as its table has it: eight layers of three choices, with the counts of the table."""
+class Layers(Macro):
+    """NAS-Bench-Macro as its table has it: each of the 6,561 genomes has a row of its own."""
 
-    genes = tuple(Gene(f"layer_{number}", ("identity", "mb3", "mb6")) for number in range(8))
-
-    def __init__(self, costs: Mapping[Genome, Metrics]) -> None:
-        self._costs = costs
-
-    def build(self, genome: Genome) -> Any:
-        raise NotImplementedError("a row of a table is no network")
-
-    def costs(self, genome: Genome) -> Metrics:
-        return self._costs[genome]
+    def canonical(self, genome: Genome) -> Genome:
+        return genome
 
 
 @dataclass(frozen=True)
@@ -108,7 +101,7 @@ def _cells(name: str, columns: dict[str, list[Any]]) -> Problem:
     titles = {
         "latency": "NAS-Bench-201: validation error, latency on a Raspberry Pi 4",
         "params": "NAS-Bench-201: validation error, parameters",
-        "folded": "NAS-Bench-201, isomorphic cells folded: validation error, latency on a Raspberry Pi 4",
+        "folded": "NAS-Bench-201, equal cells folded: validation error, latency on a Raspberry Pi 4",
     }
     genomes: list[Genome] = list(zip(*(columns[f"e{edge}"] for edge in range(6)), strict=True))
     error = 1 - np.array(columns["cifar10_valid_accuracy"]) / 100
@@ -119,12 +112,9 @@ def _cells(name: str, columns: dict[str, list[Any]]) -> Problem:
 
 
 def _macro(columns: dict[str, list[Any]]) -> Problem:
-    genomes: list[Genome] = [tuple(map(int, digits)) for digits in columns["arch"]]
-    counts = zip(columns["params"], columns["macs"], strict=True)
-    space = Layers({g: {"params": float(p), "macs": float(m)} for g, (p, m) in zip(genomes, counts, strict=True)})
     losses = np.stack([1 - np.array(columns["test_accuracy"]) / 100, np.array(columns["macs"])], axis=1)
-    rows = {genome: row for row, genome in enumerate(genomes)}
-    return Problem("macs", "NAS-Bench-Macro: error, MACs", space, ("error", "macs"), rows, losses)
+    rows = {tuple(map(int, digits)): row for row, digits in enumerate(columns["arch"])}
+    return Problem("macs", "NAS-Bench-Macro: error, MACs", Layers(), ("error", "macs"), rows, losses)
 
 
 def _columns(path: Path) -> dict[str, list[Any]]:

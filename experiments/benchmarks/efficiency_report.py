@@ -8,13 +8,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from efficiency_problems import Problem
-from efficiency_summary import Summary
+from efficiency_rivals import RIVALS
+from efficiency_summary import BUDGETS, Summary
 from rich.table import Table
 
 CAPTION = (
     "share of the true front's hypervolume after so many evaluations, %, and 95 % interval of the mean; "
     "evaluations for a share, median, and seeds that did not reach it"
 )
+BASELINE = "random search"
+DRAWN_FROM = 20
+BEGIN, END = "<!-- tables -->", "<!-- end of the tables -->"
 
 
 def table(problem: Problem, summaries: Sequence[Summary]) -> Table:
@@ -44,40 +48,61 @@ def write(folder: Path, problems: Sequence[Problem], summaries: Sequence[Sequenc
         writer.writeheader()
         writer.writerows(rows)
     (folder / "summary.json").write_text(json.dumps(rows, indent=1))
-    shown = [markdown(problem, of_problem) for problem, of_problem in zip(problems, summaries, strict=True)]
-    (folder / "tables.md").write_text("\n".join(shown))
+    (folder / "tables.md").write_text(_tables(problems, summaries))
+
+
+def fill_in(document: Path, problems: Sequence[Problem], summaries: Sequence[Sequence[Summary]]) -> None:
+    """Replace the tables of a document, which stand between two comments."""
+    before, rest = document.read_text().split(BEGIN)
+    after = rest.split(END)[1]
+    document.write_text(f"{before}{BEGIN}\n\n{_tables(problems, summaries)}\n{END}{after}")
 
 
 def draw(path: Path, problems: Sequence[Problem], summaries: Sequence[Sequence[Summary]]) -> None:
-    """Draw what is missing of the true front's hypervolume against evaluations, a panel for each problem."""
+    """Draw what is missing of the true front's hypervolume against evaluations, a panel for each problem.
+
+    Rivals are dashed; a contestant has one colour in all panels.
+    """
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
-    from matplotlib.ticker import FuncFormatter
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-    figure, panels = pyplot.subplots(1, len(problems), figsize=(6.2 * len(problems), 6.4), squeeze=False)
-    names = sorted({row.contestant for of_problem in summaries for row in of_problem})
-    places = {name: [row.contestant for row in summaries[0]].index(name) for name in names}
-    colours = pyplot.get_cmap("tab20").colors
-    for panel, problem, of_problem in zip(panels[0], problems, summaries, strict=True):
+    columns = min(2, len(problems))
+    figure, panels = pyplot.subplots(-(-len(problems) // columns), columns, squeeze=False, layout="constrained")
+    figure.set_size_inches(7.5 * columns, 5.5 * len(panels) + 1.2)
+    names = list(dict.fromkeys(row.contestant for of_problem in summaries for row in of_problem))
+    strong_first = [*range(0, 20, 2), *range(1, 20, 2)]
+    colours = dict(zip(names, pyplot.colormaps["tab20"](strong_first), strict=False))
+    drawn = {}
+    for panel, problem, of_problem in zip(panels.flat, problems, summaries, strict=False):
         for row in of_problem:
-            evaluations = range(1, len(row.curve) + 1)
-            place = places[row.contestant]
-            line = "-" if place % 2 == 0 else "--"
-            panel.plot(evaluations, 1 - row.curve, line, color=colours[place % 20], label=row.contestant, linewidth=1.6)
-        panel.set_title(problem.title, fontsize=10)
-        panel.set(xscale="log", yscale="log", xlim=(15, len(of_problem[0].curve)), xlabel="evaluations")
-        panel.set_xticks([25, 50, 100, 200, 400], ["25", "50", "100", "200", "400"])
-        panel.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.1%}"))
-        panel.grid(alpha=0.3, which="both")
-    panels[0][0].set_ylabel("missing of the true front's hypervolume (mean of seeds)")
-    handles, labels = panels[0][0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="lower center", ncols=5, frameon=False, fontsize=9)
-    figure.tight_layout(rect=(0, 0.13, 1, 1))
+            drawn[row.contestant], *_ = panel.plot(
+                range(DRAWN_FROM, len(row.curve) + 1),
+                1 - row.curve[DRAWN_FROM - 1 :],
+                "--" if row.contestant in RIVALS else "-",
+                color="black" if row.contestant == BASELINE else colours[row.contestant],
+                label=row.contestant,
+            )
+        panel.set(title=problem.title, xscale="log", yscale="log", xlim=(DRAWN_FROM, len(of_problem[0].curve)))
+        panel.set(xlabel="evaluations", ylabel="missing of the true front's hypervolume, mean")
+        panel.set_xticks(BUDGETS, [str(budget) for budget in BUDGETS])
+        panel.xaxis.set_minor_locator(NullLocator())
+        panel.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        panel.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g} %"))
+        panel.yaxis.set_minor_locator(NullLocator())
+        panel.grid(alpha=0.3)
+    for panel in panels.flat[len(problems) :]:
+        panel.remove()
+    figure.legend([drawn[name] for name in names], names, loc="outside lower center", ncols=5, frameon=False)
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=110)
+    figure.savefig(path, dpi=100)
     pyplot.close(figure)
+
+
+def _tables(problems: Sequence[Problem], summaries: Sequence[Sequence[Summary]]) -> str:
+    return "\n".join(markdown(problem, rows) for problem, rows in zip(problems, summaries, strict=True))
 
 
 def _headings(summaries: Sequence[Summary]) -> list[str]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from efficiency_problems import Problem, problem
 from efficiency_rivals import RIVALS, Evaluate, Spent
 
 from evonas.component import Component
+from evonas.config import checked_options
 from evonas.early_exit import EarlyExit
 from evonas.evaluation import Candidate, Evaluation, Source
 from evonas.strategies.base import Strategy
@@ -45,6 +47,11 @@ class Contestant:
         return strategy
 
 
+def ours(name: str, strategy: str | Mapping[str, Any]) -> Contestant:
+    """Return a strategy of ours, as an experiment names it, with its defaults written out: others make another run."""
+    return Contestant(name, checked_options(Component.of(strategy), name).plain())
+
+
 @dataclass(frozen=True)
 class Run:
     """What a contestant proposed, as rows of the table, and the seconds of CPU that proposing took."""
@@ -73,7 +80,11 @@ def run(name: str, tables: Path, contestant: Contestant, seed: int, evaluations:
     began = time.process_time()
     with suppress(Spent):
         contestant.search(table, seed, evaluate)
-    return Run(name, contestant.name, contestant.recipe, seed, evaluations, rows, time.process_time() - began)
+    seconds = time.process_time() - began
+    for thread in threading.enumerate():  # what was computed ahead for naught counts in nobody's time
+        if thread is not threading.current_thread() and not thread.daemon:
+            thread.join()
+    return Run(name, contestant.name, contestant.recipe, seed, evaluations, rows, seconds)
 
 
 def kept(path: Path) -> list[Run]:
@@ -119,6 +130,7 @@ def batch_seconds(name: str, tables: Path, contestant: Contestant, archive: int,
         began, told = time.process_time(), 0
         while told < ASKED:
             asked = strategy.ask(ASKED - told)
+            assert asked, "a space that small is no place to measure this"
             _tell(strategy, table, asked)
             told += len(asked)
         seconds.append((time.process_time() - began) * ASKED / told)
