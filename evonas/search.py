@@ -76,8 +76,10 @@ def run_or_resume(experiment: Experiment, path: Path, watch: Watch = lambda sear
 
     What may change on resuming is then as the experiment says. Raises RunFolderError if the folder holds another one.
     """
-    if (path / JOURNAL).is_file() and _begun_with(History.read(path).header, experiment):
-        return _resume(path, lambda history: experiment, watch, force=False)
+    if (path / JOURNAL).is_file():
+        complete = prepare(experiment).experiment  # its space follows the data
+        if _begun_with(History.read(path).header, complete):
+            return _resume(path, lambda history: complete, watch, force=False)
     return run(experiment, path, watch)[1]
 
 
