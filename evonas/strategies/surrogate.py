@@ -24,10 +24,13 @@ from evonas.strategies.surrogate_model import LossModel, Networks, PredictedLoss
 from evonas.strategies.surrogate_search import evolved
 from evonas.threads import one_thread
 
-Design = Literal["uniform", "extremes", "spread"]
+Design = Literal["uniform", "extremes"]
 
 LISTED = 20_000
 """Of a space with at most so many genomes networks are predicted at random, without a search."""
+
+LARGE = 500
+"""Evaluations of an archive from which `predictions` of a listed space are predicted, and no more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +54,9 @@ class Batch:
 class SurrogateStrategy(Strategy):
     """Fits a predictor to what is evaluated, and proposes batches that it chooses among predicted networks.
 
-    Options of all: `initial` networks are evaluated before anything is predicted, by a `design`: "uniform"; "extremes",
-    with the smallest and the largest network among them; or "spread" evenly over the static costs of uniform networks.
-    Then come batches of `batch`, each chosen with a new `predictor`, one for each metric that is measured, among
-    networks of which about `predictions` are predicted.
+    Options of all: `initial` networks are evaluated before anything is predicted, by a `design`: "uniform"; or
+    "extremes", with the smallest and the largest network among them. Then come batches of `batch`, each chosen with a
+    new `predictor`, one for each metric that is measured, among networks of which about `predictions` are predicted.
 
     A candidate's id is its ticket. The batch that begins with ticket k is chosen from exactly the outcomes of tickets 0
     to k - 1 - `lag`, and knows which networks the later ones are; so candidates depend neither on the number of
@@ -129,13 +131,14 @@ class SurrogateStrategy(Strategy):
         """Return fresh networks that are worth a look, and what the model predicts of them.
 
         They are `predictions` networks: of a space of at most `LISTED` genomes all or, anew for each batch, uniform
-        ones; else those that NSGA-II meets which starts from the archive's front and minimises expected losses less
+        ones (more from an archive of less than `LARGE`, as many as take no longer); else those that NSGA-II meets which starts from the archive's front and minimises expected losses less
         `optimism` times their deviations. None is among them that `repair` would change, but for its canonical form.
         """
         if self._listed is not None:
             genomes = self._listed.genomes
             rows = [n for n, genome in enumerate(genomes) if genome not in archive.taken and repair(genome) == genome]
-            listed = self._listed.rows(rng.permutation(np.array(rows, dtype=int))[: self.predictions])
+            count = self.predictions * max(LARGE, len(archive.evaluations)) // len(archive.evaluations)
+            listed = self._listed.rows(rng.permutation(np.array(rows, dtype=int))[:count])
             return listed.genomes, model.predict(listed)
         return evolved(
             self.space,
