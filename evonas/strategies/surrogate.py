@@ -131,8 +131,9 @@ class SurrogateStrategy(Strategy):
         """Return fresh networks that are worth a look, and what the model predicts of them.
 
         They are `predictions` networks: of a space of at most `LISTED` genomes all or, anew for each batch, uniform
-        ones (more from an archive of less than `LARGE`, as many as take no longer); else those that NSGA-II meets which starts from the archive's front and minimises expected losses less
-        `optimism` times their deviations. None is among them that `repair` would change, but for its canonical form.
+        ones (more from an archive of less than `LARGE`, as many as take no longer); else those that NSGA-II meets which
+        starts from the archive's front and minimises expected losses less `optimism` times their deviations. None is
+        among them that `repair` would change, but for its canonical form.
         """
         if self._listed is not None:
             genomes = self._listed.genomes
