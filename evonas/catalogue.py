@@ -36,6 +36,9 @@ KINDS: dict[str, type] = {
 """The keys that name components, and what each must be (data: a function that returns it)."""
 
 
+INTERNAL = ("evonas.cached_pool", "evonas.joint_space", "evonas.stand_in", "evonas.tracking.console")
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """A component that ships: the key it goes under, its import path, and its first sentence."""
@@ -51,7 +54,7 @@ def entries() -> list[Entry]:
     for module in _modules():
         for name, value in vars(module).items():
             key = _key(value)
-            if module.__name__ in ("evonas.tracking.console", "evonas.cached_pool", "evonas.joint_space"):
+            if module.__name__ in INTERNAL:
                 continue  # an experiment cannot choose what evonas adds by itself
             if key and not name.startswith("_") and (module.__name__ == value.__module__ or _exported(module, name)):
                 summary = (inspect.getdoc(value) or "").partition("\n")[0]

@@ -67,7 +67,7 @@ def _costs(search: Search) -> Iterator[str]:
             seconds.append(time.perf_counter() - started)
             yield f"rehearsed: {network} is turned away by the evaluator's gate {exit_}"
             continue
-        yield f"rehearsed: {network} trains; about {seconds[-1]:.1f} s for an evaluation"
+        yield f"rehearsed: {network} works; about {seconds[-1]:.1f} s for an evaluation"
     workers = workers_of(experiment)
     total = float(np.mean(seconds)) * experiment.evaluations
     yield (

@@ -40,7 +40,7 @@ class BANANAS(SurrogateStrategy):
         initial: int = 20,
         design: Design = "uniform",
         batch: int = 10,
-        lag: int = 0,
+        lag: int = 2,
         predictions: int = 1000,
     ) -> None:
         super().__init__(

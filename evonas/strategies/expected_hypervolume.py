@@ -37,7 +37,7 @@ class ExpectedHypervolume(SurrogateStrategy):
         initial: int = 16,
         design: Design = "uniform",
         batch: int = 5,
-        lag: int = 0,
+        lag: int = 2,
         predictions: int = 5000,
         samples: int = 8,
     ) -> None:

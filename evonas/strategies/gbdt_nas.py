@@ -39,7 +39,7 @@ class GBDTNAS(SurrogateStrategy):
         initial: int = 50,
         design: Design = "uniform",
         batch: int = 20,
-        lag: int = 0,
+        lag: int = 2,
         predictions: int = 5000,
         prune: float = 0.2,
     ) -> None:

@@ -35,7 +35,7 @@ class LINAS(SurrogateStrategy):
         initial: int = 50,
         design: Design = "uniform",
         batch: int = 50,
-        lag: int = 0,
+        lag: int = 2,
         predictions: int = 10_000,
     ) -> None:
         super().__init__(

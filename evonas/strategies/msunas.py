@@ -36,7 +36,7 @@ class MSuNAS(SurrogateStrategy):
         initial: int = 100,
         design: Design = "extremes",
         batch: int = 8,
-        lag: int = 0,
+        lag: int = 2,
         predictions: int = 5000,
     ) -> None:
         super().__init__(

@@ -62,7 +62,8 @@ class SurrogateStrategy(Strategy):
     to k - 1 - `lag`, and knows which networks the later ones are; so candidates depend neither on the number of
     workers, nor on the order of arrival, nor on the limits of `ask`. With a lag the choice overlaps evaluations: it is
     made in a thread as soon as the outcomes that it needs are in, while the last `lag` are awaited. A lag of the number
-    of workers keeps them all busy. Without one, workers wait for the last of a batch and for the choice.
+    of workers keeps them all busy. With a lag of 0 they wait for the last of a batch and for the choice, which knows
+    more.
 
     A replay computes nothing: the first `ask` after it does. Gates count networks of the initial design that they turn
     away; later ones are chosen among those that gates let through, and what was never chosen saved nothing.

@@ -32,8 +32,7 @@ from evonas.tracking.base import Tracker
 EXPERIMENT = Path(__file__).resolve().parents[1] / "fashion_mnist.yaml"
 SETTINGS = ("evaluator.epochs=2", "evaluations=100", "tracking=null", "pool.workers=2")
 NSGA_NET = "{use: evonas.strategies.pymoo_nsga2:NSGA2, population: 20}"
-SURROGATE = "{use: evonas.strategies.expected_hypervolume:ExpectedHypervolume, lag: 2}"
-"""A lag of as many as there are workers keeps all of them busy."""
+SURROGATE = "evonas.strategies.expected_hypervolume:ExpectedHypervolume"
 
 GOAL = 3.0
 
