@@ -8,8 +8,10 @@ import inspect
 import platform
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -179,13 +181,17 @@ def _component(history: History, key: str) -> Component:
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of what decides a result."""
-    packages = ("deap", "numpy", "pymoo", "ray", "torch")
-    return {
-        "evonas": __version__,
-        "python": platform.python_version(),
-        **{package: importlib.metadata.version(package) for package in packages},
-    }
+    """Return the versions of what decides a result: what evaluates networks, and what proposes them."""
+    return {"evonas": __version__, "python": platform.python_version(), **_installed_versions()}
+
+
+@cache
+def _installed_versions() -> Mapping[str, str]:
+    installed = {}
+    for package in ("deap", "lightgbm", "moocore", "numpy", "pymoo", "ray", "scikit-learn", "scipy", "torch"):
+        with suppress(importlib.metadata.PackageNotFoundError):  # lightgbm is an extra
+            installed[package] = importlib.metadata.version(package)
+    return installed
 
 
 def _code(class_: type) -> str:
