@@ -322,6 +322,7 @@ def test_a_simulated_search_takes_the_seconds_of_the_table(tmp_path: Path) -> No
         ("space.genes=[kernel, act]", "rows 1 and 7 are the same network, kernel=1, act=relu"),
         ("space.duplicates=median", "duplicates: input should be 'refuse' or 'mean', not 'median'"),
         ("objectives=[eror, ms]", "'eror' is neither measured by"),
+        ("objectives=[top1_test_error, ms]", "'top1_test_error' is measured on the test split"),
     ],
 )
 def test_mistakes_are_told_with_the_way_out(
