@@ -284,13 +284,16 @@ def _goals(experiment: Experiment, evaluator: Evaluator, gates: Sequence[Gate], 
     for objective in experiment.objectives:
         metric = known.get(objective.metric, Metric(objective.metric))
         maximize = metric.maximize if objective.maximize is None else objective.maximize
-        worst = metric.worst if objective.worst is None else objective.worst
+        declared_worst = metric.worst if maximize == metric.maximize else None  # else it is of the other direction
+        worst = declared_worst if objective.worst is None else objective.worst
         if worst is None and objective.metric in sampled[0]:
             worst = _worst_cost(objective.metric, maximize, evaluator.space, gates, sampled)
         if worst is None and not of_test_split(objective.metric):
+            turned = "" if maximize == metric.maximize else f", maximize: {str(maximize).lower()}"
             raise ConfigError(
-                f"objectives: '{objective.metric}' has no known worst value, which the hypervolume is measured from: "
-                f"say it with {{metric: {objective.metric}, worst: ...}}"
+                f"objectives: '{objective.metric}' has no known worst value{' in this direction' if turned else ''}, "
+                f"which the hypervolume is measured from: say it with "
+                f"{{metric: {objective.metric}{turned}, worst: ...}}"
             )
         objectives.append(Objective(objective.metric, maximize, worst or 0.0))
     return Goals(tuple(objectives), constraints)
