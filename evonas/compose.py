@@ -22,7 +22,7 @@ from evonas.dataset import Dataset
 from evonas.early_exit import EarlyExit, Gate, check_reachable, quantile, sample_costs
 from evonas.errors import ConfigError, DataError, GateError, nearest
 from evonas.evaluation import Evaluator, Metric
-from evonas.goals import Constraint, Goals, Objective
+from evonas.goals import Constraint, Goals, Objective, of_test_split
 from evonas.history import History
 from evonas.joint_space import JointSpace
 from evonas.journal import Header
@@ -280,7 +280,7 @@ def _goals(experiment: Experiment, evaluator: Evaluator, gates: Sequence[Gate], 
     wanted = [("objectives", o.metric) for o in experiment.objectives]
     wanted += [("constraints", c.metric) for c in experiment.constraints]
     for key, name in wanted:
-        if name not in known and not name.startswith("test_"):
+        if name not in known and not of_test_split(name):
             raise ConfigError(
                 f"{key}: '{name}' is neither measured by {experiment.evaluator.use} nor a static cost of the space"
                 f"{nearest(name, known)}"
@@ -290,13 +290,16 @@ def _goals(experiment: Experiment, evaluator: Evaluator, gates: Sequence[Gate], 
     for objective in experiment.objectives:
         metric = known.get(objective.metric, Metric(objective.metric))
         maximize = metric.maximize if objective.maximize is None else objective.maximize
-        worst = metric.worst if objective.worst is None else objective.worst
+        declared_worst = metric.worst if maximize == metric.maximize else None  # else it is of the other direction
+        worst = declared_worst if objective.worst is None else objective.worst
         if worst is None and objective.metric in sampled[0]:
             worst = _worst_cost(objective.metric, maximize, evaluator.space, gates, sampled)
-        if worst is None and not objective.metric.startswith("test_"):
+        if worst is None and not of_test_split(objective.metric):
+            turned = "" if maximize == metric.maximize else f", maximize: {str(maximize).lower()}"
             raise ConfigError(
-                f"objectives: '{objective.metric}' has no known worst value, which the hypervolume is measured from: "
-                f"say it with {{metric: {objective.metric}, worst: ...}}"
+                f"objectives: '{objective.metric}' has no known worst value{' in this direction' if turned else ''}, "
+                f"which the hypervolume is measured from: say it with "
+                f"{{metric: {objective.metric}{turned}, worst: ...}}"
             )
         objectives.append(Objective(objective.metric, maximize, worst or 0.0))
     return Goals(tuple(objectives), constraints)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,6 +10,8 @@ import numpy as np
 
 from evonas.errors import ConfigError
 from evonas.space import Metrics
+
+_TEST = re.compile(r"(?<![^_])test(?![^_])")  # a word of its own between underscores
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +59,10 @@ class Goals:
         if repeated := {name for name in names if names.count(name) > 1}:
             raise ConfigError(f"objectives must differ, and these are given twice: {', '.join(sorted(repeated))}")
         for name in [*names, *(constraint.metric for constraint in self.constraints)]:
-            if name.startswith("test_"):
+            if of_test_split(name):
                 raise ConfigError(
                     f"'{name}' is measured on the test split, which a search never sees: "
-                    f"search on 'valid_{name.removeprefix('test_')}' and test the picked networks once"
+                    f"search on '{_TEST.sub('valid', name)}' and test the picked networks once"
                 )
 
     @property
@@ -83,3 +86,8 @@ class Goals:
     def feasible(self, metrics: Metrics) -> bool:
         """Say whether every constraint holds."""
         return self.violation(metrics) == 0.0
+
+
+def of_test_split(metric: str) -> bool:
+    """Say whether a metric is of the test split: `test` is a word of its name, as in `cifar10_test_accuracy`."""
+    return _TEST.search(metric) is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,7 +39,7 @@ def named_columns(given: Sequence[str] | Mapping[str, Any], kind: type[ColumnKin
 def read(file: Path, texts: Sequence[str] = ()) -> pa.Table:
     """Return a table with at least one row, read from parquet or else as CSV, where the columns `texts` hold text.
 
-    Raises DataError for a file that cannot be read.
+    Raises DataError for a file that cannot be read, or in which two columns have one name.
     """
     from pyarrow import ArrowException, csv, parquet, string
 
@@ -54,6 +55,10 @@ def read(file: Path, texts: Sequence[str] = ()) -> pa.Table:
             table = csv.read_csv(file, convert_options=csv.ConvertOptions(column_types=dict.fromkeys(texts, string())))
     except (OSError, ArrowException) as error:
         raise DataError(f"the table {file} cannot be read: {error}") from error
+    if repeated := [name for name, count in Counter(table.column_names).items() if count > 1]:
+        raise DataError(
+            f"the table {file} has several columns named {', '.join(map(repr, repeated))}: rename or drop all but one"
+        )
     if table.num_rows == 0:
         raise DataError(f"the table {file} is empty: it has no row below its header")
     return table

@@ -65,3 +65,15 @@ def test_an_objective_without_a_known_worst_value_asks_for_it() -> None:
         prepare(parse({**FORMULA, "objectives": ["throughput", "params"]}))
     given = {**FORMULA, "objectives": [{"metric": "throughput", "worst": 0.0}, "params"]}
     assert prepare(parse(given)).goals.objectives[0].maximize, "the evaluator says that more is better"
+
+
+def test_the_worst_value_of_one_direction_is_not_taken_for_that_of_the_other() -> None:
+    turned: dict[str, Any] = {"metric": "valid_error", "maximize": True}
+    with pytest.raises(ConfigError, match=r"in this direction.*\{metric: valid_error, maximize: true, worst: \.\.\.\}"):
+        prepare(parse({**FORMULA, "objectives": [turned, "params"]}))
+    said = prepare(parse({**FORMULA, "objectives": [{**turned, "worst": 0.0}, "params"]}))
+    assert (said.goals.objectives[0].maximize, said.goals.objectives[0].worst) == (True, 0.0)
+    cost = prepare(
+        parse({**FORMULA, "objectives": ["valid_error", {"metric": "params", "maximize": True}], "gates": []})
+    )
+    assert cost.goals.objectives[1].worst == cost.space.costs(cost.space.smallest())["params"], "its extreme is known"

@@ -261,6 +261,9 @@ def test_losses_turn_maximised_objectives_round() -> None:
     [
         ([Objective("test_error", False, 1.0)], [], "'test_error' is measured on the test split.*'valid_error'"),
         ([Objective("valid_error", False, 1.0)], [Constraint("test_accuracy", at_least=0.9)], "'valid_accuracy'"),
+        ([Objective("cifar10_test_accuracy", True, 0.0)], [], "test split.*'cifar10_valid_accuracy'"),
+        ([Objective("valid_error", False, 1.0)], [Constraint("auc_test", at_least=0.9)], "'auc_valid'"),
+        ([Objective("test", False, 1.0)], [], "search on 'valid'"),
         ([], [], "at least one objective"),
         ([Objective("a", False, 1.0), Objective("a", True, 0.0)], [], "given twice: a"),
     ],
@@ -270,6 +273,11 @@ def test_goals_that_make_no_sense_are_refused(
 ) -> None:
     with pytest.raises(ConfigError, match=message):
         Goals(objectives, constraints)
+
+
+@pytest.mark.parametrize("name", ["latest_error", "testing_ms", "contest", "test2_error"])
+def test_a_word_that_only_contains_test_says_nothing_of_the_test_split(name: str) -> None:
+    assert Goals([Objective(name, False, 1.0)]).metrics == (name,)
 
 
 @pytest.mark.parametrize("objectives", [1, 2, 3, 4])

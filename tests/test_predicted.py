@@ -165,13 +165,14 @@ def test_files_that_cannot_be_used_are_refused(file: Path, tmp_path: Path) -> No
         Predicted(other, 0, models=[file])
 
 
-def test_a_predictor_of_the_test_split_is_for_nobody(tmp_path: Path) -> None:
+@pytest.mark.parametrize("target", ["test_error", "cifar10_test_error"])
+def test_a_predictor_of_the_test_split_is_for_nobody(target: str, tmp_path: Path) -> None:
     from evonas import predict, saved_predictor
 
-    problem = predict.problem(measured(columns={"test_error": measured().column("valid_error")}), "test_error")
+    problem = predict.problem(measured(columns={target: measured().column("valid_error")}), target)
     assessment, fitted = predict.assess(problem, LINEAR)
     saved_predictor.save(predict.to_save(problem, assessment, fitted), tmp_path / "test.safetensors")
-    with pytest.raises(ConfigError, match="predicts test_error, and a search never sees the test split"):
+    with pytest.raises(ConfigError, match=f"predicts {target}, and a search never sees the test split"):
         Predicted(IntegerSpace(), 0, models=[tmp_path / "test.safetensors"])
 
 

@@ -46,6 +46,7 @@ def test_files_that_are_no_tables_are_refused(tmp_path: Path) -> None:
     (tmp_path / "empty.csv").write_text("a,b\n")
     (tmp_path / "nothing.csv").write_text("")
     (tmp_path / "ragged.csv").write_text("a,b\n1,2\n1,2,3\n")
+    (tmp_path / "twice.csv").write_text("a,b,a,c,b\n1,2,3,4,5\n")
     (tmp_path / "text.parquet").write_text("a,b\n1,2\n")
     for name, said in {
         "mesured.csv": "there is no table .*mesured.csv; did you mean 'measured.csv'",
@@ -53,6 +54,7 @@ def test_files_that_are_no_tables_are_refused(tmp_path: Path) -> None:
         "empty.csv": "is empty: it has no row below its header",
         "nothing.csv": "cannot be read: Empty CSV file",
         "ragged.csv": "cannot be read: .*Expected 2 columns, got 3",
+        "twice.csv": "twice.csv has several columns named 'a', 'b': rename or drop all but one",
         "text.parquet": "cannot be read: .*not a parquet file",
     }.items():
         with pytest.raises(DataError, match=said):

@@ -12,6 +12,7 @@ import numpy as np
 from evonas import saved_predictor
 from evonas.errors import ConfigError
 from evonas.evaluation import Evaluator, Metric, Source
+from evonas.goals import of_test_split
 from evonas.predictor import Encoding, Predictor
 from evonas.saved_predictor import SavedPredictor
 from evonas.seeds import generator
@@ -94,7 +95,7 @@ def _check_usable(file: Path, saved: SavedPredictor) -> None:
             f"{file} predicts {saved.target.name} from {', '.join(saved.measured)}, which nobody measures here: fit it "
             f"without --with"
         )
-    if saved.target.name.startswith("test_"):
+    if of_test_split(saved.target.name):
         raise ConfigError(
             f"{file} predicts {saved.target.name}, and a search never sees the test split: fit a predictor of another "
             f"metric"

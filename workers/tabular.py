@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -34,8 +35,9 @@ class Tabular(Evaluator):
 
     Where the space is a Table, its rows are looked up. For another space, `file` is the table, and `genes` names its
     columns in the order of the space's genes (default: the genes' own names), or `architecture` and `pattern` say how
-    its networks are written, as for a Table; `duplicates: mean` averages several rows of a network. Networks of the
-    space that are not in the table fail. Budget and seed change nothing.
+    its networks are written, as for a Table; `duplicates: mean` averages several rows of a network. A genome without a
+    row has that of its canonical genome or, where that has none either, the first row of the same network. Networks of
+    the space that are not in the table fail. Budget and seed change nothing.
     """
 
     source = Source.TABULAR
@@ -66,33 +68,49 @@ class Tabular(Evaluator):
 
     def measure(self, genome: Genome, budget: int | None) -> Metrics:
         """Return the metrics of a genome; raise LookupError if the table does not have it."""
-        row = self._table.row_of.get(genome)
+        row = self._row(genome)
         if row is None:
-            raise LookupError(f"the table {self._table.file} has no row for {self._table.named(genome)}")
+            raise LookupError(
+                f"the table {self._table.file} has no row for {self._table.named(genome)}: to search only the networks "
+                f"that have one, take evonas.spaces.table:Table as the space"
+            )
         return {name: float(column[row]) for name, column in self._columns.items()}
 
     def recorded_seconds(self, genome: Genome) -> float | None:
         """Return what the table says that an evaluation took."""
-        row = self._table.row_of.get(genome)
+        row = self._row(genome)
         return None if self._seconds is None or row is None else float(self._seconds[row])
 
     def known_genomes(self) -> list[Genome]:
-        """Return the canonical networks of the table."""
-        return [genome for genome in self._table.row_of if self.space.canonical(genome) == genome]
+        """Return the canonical genomes of the networks in the table."""
+        return list(self._networks)
 
     def known_metrics(self) -> dict[str, np.ndarray]:
-        """Return metrics and static costs of the canonical networks of the table, without those that would fail."""
-        rows = {genome: self._table.row_of[genome] for genome in self.known_genomes()}
-        costs = [self.space.costs(genome) for genome in rows]
+        """Return metrics and static costs of the networks in the table, each once, without those that would fail."""
+        costs = [self.space.costs(genome) for genome in self._networks]
         names = self.space.costs(self.space.smallest())
         known = {name: np.array([cost[name] for cost in costs], dtype=float) for name in names}
-        known |= {name: column[list(rows.values())] for name, column in self._columns.items()}
+        known |= {name: column[list(self._networks.values())] for name, column in self._columns.items()}
         finite = np.isfinite(np.stack(list(known.values()))).all(axis=0)
         return {name: column[finite] for name, column in known.items()}
 
     def fingerprint(self) -> str:
         """Return a hash of the table's file."""
         return self._table.fingerprint()
+
+    @cached_property
+    def _networks(self) -> dict[Genome, int]:
+        """The row of each canonical genome: its own, and behind all those the first of the same network."""
+        row_of = self._table.row_of
+        canonical = {genome: self.space.canonical(genome) for genome in row_of}
+        rows = {genome: row for genome, row in row_of.items() if canonical[genome] == genome}
+        for genome, row in row_of.items():
+            rows.setdefault(canonical[genome], row)
+        return rows
+
+    def _row(self, genome: Genome) -> int | None:
+        row = self._table.row_of.get(genome)
+        return self._networks.get(self.space.canonical(genome)) if row is None else row
 
     def _declared(self, name: str, column: MetricColumn) -> Metric:
         values = self._columns[name][np.isfinite(self._columns[name])]
