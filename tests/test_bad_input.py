@@ -26,8 +26,8 @@ MISTAKES: dict[str, tuple[dict[str, Any], list[str]]] = {
     "out of range": ({"evaluations": 0}, ["evaluations", "greater than or equal to 1", "0"]),
     "option out of range": ({"strategy": {"population": 1}}, ["NSGA2: 'population'", "at least 2", "1"]),
     "class that does not exist": (
-        {"strategy": "evonas.strategies.pymoo_nsga2:NSGA3"},
-        ["NSGA3", "did you mean 'NSGA2'"],
+        {"strategy": "evonas.strategies.pymoo_nsga2:NSGA22"},
+        ["NSGA22", "did you mean 'NSGA2'"],
     ),
     "module that does not exist": ({"space": "evonas.spaces.cell2001:Cell201"}, ["cell2001", "did you mean 'cell201'"]),
     "strategy of the wrong kind": ({"strategy": "synthetic:FormulaEvaluator"}, ["FormulaEvaluator", "Strategy"]),
@@ -101,7 +101,7 @@ def test_mistake_in_an_experiment(mistake: str, command: Any, tmp_path: Path) ->
         (["front", "nowhere"], ["nowhere", "journal.jsonl"]),
         (["resume", "nowhere"], ["nowhere", "journal.jsonl"]),
         (["sync", "nowhere"], ["nowhere"]),
-        (["list", "NSGA3"], ["NSGA3", "did you mean 'NSGA2'"]),
+        (["list", "NSGA22"], ["NSGA22", "did you mean 'NSGA2'"]),
         (["ui", "nowhere"], ["nowhere"]),
     ],
 )
