@@ -152,6 +152,7 @@ def _understood(table: pa.Table, columns: Columns, wanted: Sequence[str]) -> Col
     said = {*(columns.genes or ()), *(columns.costs or ()), *(columns.metrics or ()), *wanted, columns.architecture}
     for name in said - {None} - set(table.column_names):
         raise DataError(f"the table has no column '{name}'{nearest(str(name), table.column_names)}")
+    _check_roles(columns, wanted)
     kinds = {name: _kind(name, table[name]) for name in table.column_names if name not in said}
     looks = {kind: [name for name in kinds if kinds[name] == kind] for kind in ("gene", "cost", "metric", "text")}
     costs = looks["cost"] if columns.costs is None else list(columns.costs)
@@ -168,6 +169,21 @@ def _understood(table: pa.Table, columns: Columns, wanted: Sequence[str]) -> Col
             f"--genes a,b,c, or in which column an architecture is written, --architecture"
         )
     return Columns(genes, costs, metrics)
+
+
+def _check_roles(columns: Columns, wanted: Sequence[str]) -> None:
+    """Raise ConfigError for a column that is said to be two things: what is predicted would be its own feature."""
+    roles = {
+        "a gene": columns.genes or (),
+        "a static cost": columns.costs or (),
+        "the architecture": [columns.architecture],
+        "measured (--metrics, --target, --with)": [*(columns.metrics or ()), *wanted],
+    }
+    for name in dict.fromkeys(name for named in roles.values() for name in named if name is not None):
+        if len(twice := [role for role, named in roles.items() if name in named]) > 1:
+            raise ConfigError(
+                f"'{name}' is said to be {' and '.join(twice)}: a column is one of them, leave out the rest"
+            )
 
 
 def _kind(name: str, column: pa.ChunkedArray) -> str | None:

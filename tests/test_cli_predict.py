@@ -168,6 +168,7 @@ def test_json_holds_all_scores_and_nothing_else(command: Command, table: Path) -
         (["predict", "nets.csv", "--target", "accuracy", "--rows", "99"], ["'rows' must be 10 to 33", "is 99"]),
         (["predict", "nets.csv", "--target", "accuracy", "--genes", "a,,b"], ["commas", "a,,b"]),
         (["predict", "nets.csv", "--target", "accuracy", "--genes", "kernel,wdth"], ["wdth", "did you mean 'width'"]),
+        (["predict", "nets.csv", "--target", "accuracy", "--genes", "kernel,accuracy"], ["gene and measured"]),
         (["predict", "nets.csv", "--target", "accuracy", "seed=3"], ["seed=3", "predictor.KEY=VALUE"]),
         (["predict", "runs/first", "--predictor", "rigde"], ["rigde", "did you mean 'ridge'"]),
         (["predict", "runs/first", "--predictor", "synthetic:IntegerSpace"], ["IntegerSpace", "Predictor"]),

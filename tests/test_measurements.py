@@ -126,6 +126,20 @@ class TestTables:
         with pytest.raises((DataError, ConfigError), match=message):
             measurements(table(tmp_path / "nets.parquet", **changes), said)
 
+    @pytest.mark.parametrize(
+        ("said", "wanted", "message"),
+        [
+            (Columns(genes=["kernel", "accuracy"]), ["accuracy"], "'accuracy' is said to be a gene and measured"),
+            (Columns(costs=["latency"]), ["accuracy", "latency"], "'latency' is said to be a static cost and measured"),
+            (Columns(genes=["kernel", "op"], costs=["kernel"]), [], "'kernel' is said to be a gene and a static cost"),
+            (Columns(genes=["op"], metrics=["op"]), [], "'op' is said to be a gene and measured"),
+            (Columns(architecture="id"), ["id"], "'id' is said to be the architecture and measured"),
+        ],
+    )
+    def test_no_column_is_two_things(self, said: Columns, wanted: list[str], message: str, tmp_path: Path) -> None:
+        with pytest.raises(ConfigError, match=message):
+            measurements(table(tmp_path / "nets.parquet"), said, wanted)
+
 
 @pytest.fixture(scope="module")
 def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
