@@ -20,6 +20,7 @@ from evonas.evaluation import Metric
 from evonas.predictor import Encoding, Predictor
 from evonas.seeds import generator
 from evonas.space import Genome, SearchSpace
+from evonas.table import is_number
 
 FORMAT = 1
 KEY = "evonas.predictor"  # one: safetensors writes several in any order
@@ -211,7 +212,12 @@ def _decoded(path: Path, text: str, state: Mapping[str, np.ndarray]) -> SavedPre
 
 
 def _genes(space: SearchSpace) -> list[tuple[str, tuple[str, ...]]]:
-    return [(gene.name, tuple(map(str, gene.options))) for gene in space.genes]
+    return [(gene.name, tuple(map(_text, gene.options))) for gene in space.genes]
+
+
+def _text(option: object) -> str:
+    """Return an option as text, '3' in quotes: a predictor sees a number in 3, and a name in that."""
+    return repr(option) if isinstance(option, str) and is_number(option) else str(option)
 
 
 def _checksum(record: object, state: Mapping[str, np.ndarray]) -> str:

@@ -152,6 +152,13 @@ def test_json_holds_all_scores_and_nothing_else(command: Command, table: Path) -
     assert set(scored["cross_validated"]["inside"]) == {"50", "80", "95"}
 
 
+def test_genes_that_are_codes_are_no_numbers(command: Command, table: Path) -> None:
+    words = ("predict", table, *LINEAR, "--target", "accuracy", "--json")
+    plain, coded = (json.loads(command(*words, *more)[1]) for more in ((), ("--categorical", "kernel")))
+    assert "taken as ordered numbers: kernel, width; name those that are codes with --categorical" in plain["notes"]
+    assert (plain["numbers"], coded["numbers"]) == (["kernel", "width", "params"], ["width", "params"])
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

@@ -15,6 +15,7 @@ from synthetic import FormulaEvaluator, IntegerSpace
 from evonas import config, search
 from evonas.errors import ConfigError, DataError
 from evonas.measurements import Columns, Measurements, measurements
+from evonas.predictor import Encoding
 from evonas.space import Genome, Metrics, SearchSpace
 
 ROWS: dict[str, list[Any]] = {
@@ -65,6 +66,7 @@ class TestTables:
         assert found.target is None, "there are two"
         assert list(found.notes) == [
             "genes: kernel, op, se",
+            "taken as ordered numbers: kernel; name those that are codes with --categorical",
             "static costs: Params, num_macs",
             "measured: accuracy, latency",
             "left out: name, unused",
@@ -125,6 +127,23 @@ class TestTables:
     ) -> None:
         with pytest.raises((DataError, ConfigError), match=message):
             measurements(table(tmp_path / "nets.parquet", **changes), said)
+
+    @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+    def test_codes_of_categories_have_no_order(self, suffix: str, tmp_path: Path) -> None:
+        path = table(tmp_path / f"nets{suffix}")
+        plain, coded = measurements(path), measurements(path, Columns(categorical=["kernel"]))
+        assert "kernel" in Encoding(plain.space).names
+        assert "kernel" not in Encoding(coded.space).names
+        assert coded.space.genes[0].options == ("3", "5", "7")
+        assert not [note for note in coded.notes if "ordered" in note]
+        assert (coded.genomes, rows_of(coded, "accuracy")) == (plain.genomes, rows_of(plain, "accuracy"))
+
+    def test_what_is_said_to_be_categorical_is_a_gene(self, tmp_path: Path) -> None:
+        path = table(tmp_path / "nets.parquet", latency=[float(number % 4) for number in range(100)])
+        found = measurements(path, Columns(categorical=["latency"]))
+        assert [gene.name for gene in found.space.genes] == ["kernel", "op", "se", "latency"]
+        with pytest.raises(ConfigError, match="--categorical: 'id' is no gene; known: kernel, op"):
+            measurements(path, Columns(genes=["kernel", "op"], categorical=["id"]))
 
     @pytest.mark.parametrize(
         ("said", "wanted", "message"),
