@@ -85,6 +85,8 @@ def predict(
 
     if save is not None:
         saved_predictor.check_name(save)
+    if source is not None and "=" in str(source) and not source.exists():  # the newest run, and an override
+        source, overrides = None, [str(source), *(overrides or [])]
     own, experiments = _sorted(overrides or [])
     component = named(predictor, own)
     columns = Columns(_list(genes), _list(costs), _list(metrics), architecture, pattern, _list(categorical) or ())

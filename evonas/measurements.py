@@ -80,7 +80,8 @@ def measurements(
     `wanted` names columns that are metrics in any case; `overrides` (key=value) are those of an experiment. Raises an
     EvonasError if `source` is nothing of that, or cannot be understood.
     """
-    is_table, is_experiment = source.suffix in (".parquet", ".csv"), source.suffix in (".yaml", ".yml")
+    suffix = source.suffix.lower()
+    is_table, is_experiment = suffix in (".parquet", ".csv"), suffix in (".yaml", ".yml")
     if columns != Columns() and not is_table:
         raise ConfigError(f"what columns are is said of a table (.parquet, .csv), and {source} is none: leave it out")
     if overrides and not is_experiment:
@@ -133,6 +134,11 @@ def _of_table(path: Path, columns: Columns, wanted: Sequence[str]) -> Measuremen
     table = read(path)
     columns = _understood(table, columns, wanted)
     costs, metrics = columns.costs or [], columns.metrics or []
+    if not metrics:
+        raise ConfigError(
+            f"no column of {path} looks measured (numbers that are no gene and no static cost): say what to predict, "
+            f"with --target: {', '.join(table.column_names)}"
+        )
     written = {"architecture": columns.architecture, "pattern": columns.pattern, "genes": columns.genes}
     component = Component(TABLE_SPACE, {"file": str(path), **written, "costs": costs, "duplicates": "mean"})
     space: Any = checked(component, SearchSpace).build()

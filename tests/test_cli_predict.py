@@ -152,6 +152,14 @@ def test_json_holds_all_scores_and_nothing_else(command: Command, table: Path) -
     assert set(scored["cross_validated"]["inside"]) == {"50", "80", "95"}
 
 
+def test_options_of_the_predictor_may_be_all_that_is_said(command: Command, run_folder: Path) -> None:
+    code, out, _ = command("predict", "predictor.shrink=0.5", *LINEAR, "--json")
+    assert code == 0
+    said = json.loads(out)
+    assert said["source"] == "runs/first", "the newest run is meant"
+    assert said["predictors"]["linear_predictor:Linear"]["predictor"]["shrink"] == 0.5
+
+
 def test_genes_that_are_codes_are_no_numbers(command: Command, table: Path) -> None:
     words = ("predict", table, *LINEAR, "--target", "accuracy", "--json")
     plain, coded = (json.loads(command(*words, *more)[1]) for more in ((), ("--categorical", "kernel")))
@@ -177,6 +185,9 @@ def test_genes_that_are_codes_are_no_numbers(command: Command, table: Path) -> N
         (["predict", "nets.csv", "--target", "accuracy", "--genes", "kernel,wdth"], ["wdth", "did you mean 'width'"]),
         (["predict", "nets.csv", "--target", "accuracy", "--genes", "kernel,accuracy"], ["gene and measured"]),
         (["predict", "nets.csv", "--target", "accuracy", "seed=3"], ["seed=3", "predictor.KEY=VALUE"]),
+        (["predict", "seed=3"], ["seed=3", "runs/first", "predictor.KEY=VALUE"]),
+        (["predict", "predictor.shrnk=1"], ["shrnk", "did you mean 'shrink'"]),
+        (["predict", "nets.csv", "--genes", "kernel,accuracy,latency,rare"], ["--target: kernel, width, block"]),
         (["predict", "runs/first", "--predictor", "rigde"], ["rigde", "did you mean 'ridge'"]),
         (["predict", "runs/first", "--predictor", "synthetic:IntegerSpace"], ["IntegerSpace", "Predictor"]),
         (["predict", "runs/first", *LINEAR, "predictor.shrnk=1"], ["shrnk", "did you mean 'shrink'"]),

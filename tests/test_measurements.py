@@ -36,7 +36,7 @@ def table(path: Path, **changes: Any) -> Path:
     """Write a table; None drops a column."""
     columns = {name: column for name, column in {**ROWS, **changes}.items() if column is not None}
     made = pa.table(columns)
-    csv.write_csv(made, path) if path.suffix == ".csv" else parquet.write_table(made, path)
+    csv.write_csv(made, path) if path.suffix.lower() == ".csv" else parquet.write_table(made, path)
     return path
 
 
@@ -57,7 +57,7 @@ def rows_of(found: Measurements, column: str) -> dict[tuple[int, ...], float]:
 
 
 class TestTables:
-    @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+    @pytest.mark.parametrize("suffix", [".csv", ".parquet", ".CSV", ".Parquet"])
     def test_columns_are_guessed_by_type_and_name_and_that_is_said(self, suffix: str, tmp_path: Path) -> None:
         found = measurements(table(tmp_path / f"nets{suffix}", id=None))
         assert [gene.name for gene in found.space.genes] == ["kernel", "op", "se"]
@@ -119,6 +119,11 @@ class TestTables:
             (Columns(costs=["param"]), {}, "no column 'param'"),
             (Columns(), {"kernel": None, "op": None, "se": None, "name": None}, "no column looks like a gene"),
             (Columns(), {"kernel": [3, 5, None, 7] * 25}, "row 3 has no 'kernel', which is a gene"),
+            (
+                Columns(),
+                {"id": None, "accuracy": None, "latency": None},
+                "looks measured .* --target: name, kernel, op",
+            ),
             (Columns(metrics=["name"]), {}, "'name' must hold numbers, and row 1 holds 'net 0'"),
         ],
     )
