@@ -93,7 +93,10 @@ class SavedPredictor:
         """Raise DataError if `space` is not the one that the predictor was fitted on."""
         genes = _genes(space)
         if len(genes) != len(self.genes):
-            raise self._of_another_space(f"{len(self.genes)} genes, and this one has {len(genes)}")
+            different = ", ".join(sorted(dict(self.genes).keys() ^ dict(genes).keys()))
+            raise self._of_another_space(
+                f"{len(self.genes)} genes, and this one has {len(genes)} (not in both: {different})"
+            )
         for (own_name, own_options), (name, options) in zip(self.genes, genes, strict=True):
             if (own_name, *own_options) != (name, *options):
                 own, other = ", ".join(own_options), ", ".join(options)
@@ -112,7 +115,7 @@ class SavedPredictor:
     def _of_another_space(self, difference: str) -> DataError:
         return DataError(
             f"the predictor of {self.target.name} was fitted on another space, {self.space.plain()}: that one has "
-            f"{difference}: search that space, or fit a predictor to networks of this one"
+            f"{difference}: search that one, with its recipe if it has one, or fit a predictor to networks of this one"
         )
 
 

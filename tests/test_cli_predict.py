@@ -94,6 +94,24 @@ def test_a_run_becomes_a_predictor_and_that_a_search_which_says_that_it_predicts
     assert "120 of 120 rows were predicted themselves, and not measured" in out
 
 
+def test_a_search_of_recipes_becomes_one_on_predictions(command: Command, tmp_path: Path) -> None:
+    recipe = {"noise": [0.0, 0.3]}
+    assert (
+        command("run", write_experiment(tmp_path, evaluator="synthetic:Noisy", recipe=recipe), "--run", "first")[0] == 0
+    )
+    assert command("predict", "first", *LINEAR, "--save", "error.safetensors")[0] == 0
+    assert command("run", write_experiment(tmp_path, evaluator=PREDICTED, recipe=recipe), "--run", "second")[0] == 0
+    history = History.read(tmp_path / "second")
+    assert {evaluation.source for evaluation in history.evaluations} == {Source.PREDICTED}
+    errors = {evaluation.candidate.genome: evaluation.metrics["valid_error"] for evaluation in history.evaluations}
+    means = [np.mean([error for genome, error in errors.items() if genome[4] == noise]) for noise in (0, 1)]
+    assert means[0] + 0.1 < means[1], "the recipe is predicted from"
+    for other in ({}, {"noise": [0.0, 0.2]}, {**recipe, "epochs": [1, 2]}):
+        code, _, err = command("run", write_experiment(tmp_path, evaluator=PREDICTED, recipe=other))
+        assert (code, "was fitted on another space" in err) == (2, True), err
+    assert "5 genes, and this one has 6 (not in both: epochs)" in err
+
+
 def test_predictors_are_compared_on_rows_that_they_did_not_learn_from(
     command: Command, run_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

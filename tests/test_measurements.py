@@ -16,7 +16,6 @@ from evonas import config, search
 from evonas.errors import ConfigError, DataError
 from evonas.measurements import Columns, Measurements, measurements
 from evonas.predictor import Encoding
-from evonas.space import Genome, Metrics, SearchSpace
 
 ROWS: dict[str, list[Any]] = {
     "id": list(range(100, 200)),
@@ -38,18 +37,6 @@ def table(path: Path, **changes: Any) -> Path:
     made = pa.table(columns)
     csv.write_csv(made, path) if path.suffix.lower() == ".csv" else parquet.write_table(made, path)
     return path
-
-
-class Noisy(FormulaEvaluator):
-    """The formula, with what a recipe gene adds to the error."""
-
-    recipe_options = ("noise",)
-
-    def __init__(self, space: SearchSpace, seed: int, *, noise: float = 0.0) -> None:
-        super().__init__(space, seed)
-
-    def measure(self, genome: Genome, budget: int | None) -> Metrics:
-        return {**super().measure(genome[:4], budget), "valid_error": 0.1 + float(self.space.recipe(genome)["noise"])}
 
 
 def rows_of(found: Measurements, column: str) -> dict[tuple[int, ...], float]:
@@ -193,7 +180,7 @@ class TestRuns:
 
     def test_recipe_genes_are_genes(self, tmp_path: Path) -> None:
         recipe = {"noise": [0.0, 0.1]}
-        evaluator = {"use": "test_measurements:Noisy"}
+        evaluator = {"use": "synthetic:Noisy"}
         experiment = {**FORMULA, "gates": [], "evaluator": evaluator, "recipe": recipe, "evaluations": 24}
         path, _ = search.run(config.parse({**experiment, "runs": str(tmp_path)}))
         found = measurements(path)
