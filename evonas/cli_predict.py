@@ -50,6 +50,9 @@ def predict(
         bool | None, typer.Option("--maximize/--minimize", help="Which way the target is better, if not as it is said.")
     ] = None,
     genes: Annotated[str | None, typer.Option(metavar="A,B,...", help="Columns of a table that are genes.")] = None,
+    categorical: Annotated[
+        str | None, typer.Option(metavar="A,B,...", help="Genes of a table whose numbers are codes, without an order.")
+    ] = None,
     costs: Annotated[
         str | None, typer.Option(metavar="A,B,...", help="Columns of a table that are static costs.")
     ] = None,
@@ -82,9 +85,11 @@ def predict(
 
     if save is not None:
         saved_predictor.check_name(save)
+    if source is not None and "=" in str(source) and not source.exists():  # the newest run, and an override
+        source, overrides = None, [str(source), *(overrides or [])]
     own, experiments = _sorted(overrides or [])
     component = named(predictor, own)
-    columns = Columns(_list(genes), _list(costs), _list(metrics), architecture, pattern)
+    columns = Columns(_list(genes), _list(costs), _list(metrics), architecture, pattern, _list(categorical) or ())
     wanted = [name for name in [target, *(beside or [])] if name is not None]
     measured = measurements(source or run_folder.find(None), columns, wanted, experiments)
     problem = predict.problem(measured, target, rows=rows, seed=seed, beside=beside or [], maximize=maximize)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from evonas.compose import prepare, space_of
 from evonas.errors import ConfigError, DataError, nearest
 from evonas.evaluation import Metric, Source
 from evonas.history import History
+from evonas.predictor import Encoding
 from evonas.space import Genome, SearchSpace
 from evonas.table import Column, read
 
@@ -58,13 +59,17 @@ class Measurements:
 
 @dataclass(frozen=True)
 class Columns:
-    """What the columns of a table are, as far as a person has said it; None is guessed."""
+    """What the columns of a table are, as far as a person has said it; None is guessed.
+
+    `categorical` are genes whose numbers are codes, without an order: their options become texts.
+    """
 
     genes: Sequence[str] | None = None
     costs: Sequence[str] | None = None
     metrics: Sequence[str] | None = None
     architecture: str | None = None
     pattern: str | None = None
+    categorical: Sequence[str] = ()
 
 
 def measurements(
@@ -75,7 +80,8 @@ def measurements(
     `wanted` names columns that are metrics in any case; `overrides` (key=value) are those of an experiment. Raises an
     EvonasError if `source` is nothing of that, or cannot be understood.
     """
-    is_table, is_experiment = source.suffix in (".parquet", ".csv"), source.suffix in (".yaml", ".yml")
+    suffix = source.suffix.lower()
+    is_table, is_experiment = suffix in (".parquet", ".csv"), suffix in (".yaml", ".yml")
     if columns != Columns() and not is_table:
         raise ConfigError(f"what columns are is said of a table (.parquet, .csv), and {source} is none: leave it out")
     if overrides and not is_experiment:
@@ -128,15 +134,25 @@ def _of_table(path: Path, columns: Columns, wanted: Sequence[str]) -> Measuremen
     table = read(path)
     columns = _understood(table, columns, wanted)
     costs, metrics = columns.costs or [], columns.metrics or []
+    if not metrics:
+        raise ConfigError(
+            f"no column of {path} looks measured (numbers that are no gene and no static cost): say what to predict, "
+            f"with --target: {', '.join(table.column_names)}"
+        )
     written = {"architecture": columns.architecture, "pattern": columns.pattern, "genes": columns.genes}
     component = Component(TABLE_SPACE, {"file": str(path), **written, "costs": costs, "duplicates": "mean"})
     space: Any = checked(component, SearchSpace).build()
+    if columns.categorical:
+        component = replace(component, options={**component.options, "genes": _options(space, columns.categorical)})
+        space = checked(component, SearchSpace).build()
     told = "" if columns.architecture is None else f", as '{columns.architecture}' tells"
     notes = [
         f"genes: {_listed(gene.name for gene in space.genes)}{told}",
         f"static costs: {_listed(costs)}",
         f"measured: {_listed(metrics)}",
     ]
+    if ordered := Encoding(space, costs=()).names:
+        notes.insert(1, f"taken as ordered numbers: {_listed(ordered)}; name those that are codes with --categorical")
     known = {*(columns.genes or ()), *costs, *metrics, columns.architecture}
     if left_out := [name for name in table.column_names if name not in known]:
         notes.append(f"left out: {_listed(left_out)}")
@@ -147,27 +163,54 @@ def _of_table(path: Path, columns: Columns, wanted: Sequence[str]) -> Measuremen
     return Measurements(str(path), component, space, list(space.table.row_of), numbers, target=target, notes=notes)
 
 
+def _options(space: SearchSpace, categorical: Sequence[str]) -> dict[str, list[str] | None]:
+    """Return the options of `categorical` genes as texts, None of the others; raise ConfigError for what is no gene."""
+    genes = {gene.name: gene.options for gene in space.genes}
+    for name in categorical:
+        if name not in genes:
+            raise ConfigError(f"--categorical: '{name}' is no gene{nearest(name, genes)}")
+    return {name: [str(option) for option in genes[name]] if name in categorical else None for name in genes}
+
+
 def _understood(table: pa.Table, columns: Columns, wanted: Sequence[str]) -> Columns:
     """Return what columns are: as they are said to be, else by their types and names."""
     said = {*(columns.genes or ()), *(columns.costs or ()), *(columns.metrics or ()), *wanted, columns.architecture}
     for name in said - {None} - set(table.column_names):
         raise DataError(f"the table has no column '{name}'{nearest(str(name), table.column_names)}")
+    _check_roles(columns, wanted)
     kinds = {name: _kind(name, table[name]) for name in table.column_names if name not in said}
+    kinds |= {name: "gene" for name in columns.categorical if name in kinds}
     looks = {kind: [name for name in kinds if kinds[name] == kind] for kind in ("gene", "cost", "metric", "text")}
     costs = looks["cost"] if columns.costs is None else list(columns.costs)
     metrics = looks["metric"] if columns.metrics is None else list(columns.metrics)
     metrics = [*dict.fromkeys([*wanted, *metrics])]
+    columns = replace(columns, costs=costs, metrics=metrics)
     if columns.architecture is not None:
-        return Columns(columns.genes, costs, metrics, columns.architecture, columns.pattern)
+        return columns
     genes = looks["gene"] if columns.genes is None else list(columns.genes)
     if not genes and len(looks["text"]) == 1:
-        return Columns(None, costs, metrics, looks["text"][0], columns.pattern)
+        return replace(columns, genes=None, architecture=looks["text"][0])
     if not genes:
         raise ConfigError(
             f"no column looks like a gene (whole numbers or names, up to {MOST_OPTIONS} of them): say which are, "
             f"--genes a,b,c, or in which column an architecture is written, --architecture"
         )
-    return Columns(genes, costs, metrics)
+    return replace(columns, genes=genes)
+
+
+def _check_roles(columns: Columns, wanted: Sequence[str]) -> None:
+    """Raise ConfigError for a column that is said to be two things: what is predicted would be its own feature."""
+    roles = {
+        "a gene": columns.genes or (),
+        "a static cost": columns.costs or (),
+        "the architecture": [columns.architecture],
+        "measured (--metrics, --target, --with)": [*(columns.metrics or ()), *wanted],
+    }
+    for name in dict.fromkeys(name for named in roles.values() for name in named if name is not None):
+        if len(twice := [role for role, named in roles.items() if name in named]) > 1:
+            raise ConfigError(
+                f"'{name}' is said to be {' and '.join(twice)}: a column is one of them, leave out the rest"
+            )
 
 
 def _kind(name: str, column: pa.ChunkedArray) -> str | None:

@@ -18,7 +18,8 @@ def check(
 ) -> None:
     """Raise ConfigError for a gene that `evaluator`, built from `component`, does not follow, or an option it refuses.
 
-    Each option is tried alone: `component` is built with it, by its own rules and with the same `supplies`.
+    Each option is tried alone: `component` is built with it, by its own rules and with the same `supplies`. A gene that
+    it follows without having such an option, as a predictor that was fitted to it does, is its own to check.
     """
     if not evaluator.recipe_options:
         raise ConfigError(
@@ -31,7 +32,7 @@ def check(
                 f"recipe: '{name}' is no option that {component.use} can follow a gene in"
                 f"{nearest(name, evaluator.recipe_options)}"
             )
-        for option in options:
+        for option in options if name in component.parameters() else ():
             chosen = Component(component.use, {**component.options, name: option})
             checked = checked_options(chosen, "recipe")
             try:

@@ -20,6 +20,7 @@ from evonas.evaluation import Metric
 from evonas.predictor import Encoding, Predictor
 from evonas.seeds import generator
 from evonas.space import Genome, SearchSpace
+from evonas.table import is_number
 
 FORMAT = 1
 KEY = "evonas.predictor"  # one: safetensors writes several in any order
@@ -92,7 +93,10 @@ class SavedPredictor:
         """Raise DataError if `space` is not the one that the predictor was fitted on."""
         genes = _genes(space)
         if len(genes) != len(self.genes):
-            raise self._of_another_space(f"{len(self.genes)} genes, and this one has {len(genes)}")
+            different = ", ".join(sorted(dict(self.genes).keys() ^ dict(genes).keys()))
+            raise self._of_another_space(
+                f"{len(self.genes)} genes, and this one has {len(genes)} (not in both: {different})"
+            )
         for (own_name, own_options), (name, options) in zip(self.genes, genes, strict=True):
             if (own_name, *own_options) != (name, *options):
                 own, other = ", ".join(own_options), ", ".join(options)
@@ -111,7 +115,7 @@ class SavedPredictor:
     def _of_another_space(self, difference: str) -> DataError:
         return DataError(
             f"the predictor of {self.target.name} was fitted on another space, {self.space.plain()}: that one has "
-            f"{difference}: search that space, or fit a predictor to networks of this one"
+            f"{difference}: search that one, with its recipe if it has one, or fit a predictor to networks of this one"
         )
 
 
@@ -211,7 +215,12 @@ def _decoded(path: Path, text: str, state: Mapping[str, np.ndarray]) -> SavedPre
 
 
 def _genes(space: SearchSpace) -> list[tuple[str, tuple[str, ...]]]:
-    return [(gene.name, tuple(map(str, gene.options))) for gene in space.genes]
+    return [(gene.name, tuple(map(_text, gene.options))) for gene in space.genes]
+
+
+def _text(option: object) -> str:
+    """Return an option as text, '3' in quotes: a predictor sees a number in 3, and a name in that."""
+    return repr(option) if isinstance(option, str) and is_number(option) else str(option)
 
 
 def _checksum(record: object, state: Mapping[str, np.ndarray]) -> str:

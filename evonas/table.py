@@ -46,10 +46,10 @@ def read(file: Path, texts: Sequence[str] = ()) -> pa.Table:
     file = Path(file)
     if not file.is_file():
         here = file.parent.iterdir() if file.parent.is_dir() else ()
-        found = [other.name for other in here if other.name.endswith((".parquet", ".csv"))]
+        found = [other.name for other in here if other.suffix.lower() in (".parquet", ".csv")]
         raise DataError(f"there is no table {file}{nearest(file.name, found)}")
     try:
-        if file.suffix == ".parquet":
+        if file.suffix.lower() == ".parquet":
             table = parquet.read_table(file)
         else:
             table = csv.read_csv(file, convert_options=csv.ConvertOptions(column_types=dict.fromkeys(texts, string())))

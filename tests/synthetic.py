@@ -124,3 +124,15 @@ def history(
 ) -> History:
     """Return the history of such a search, complete and closed."""
     return History.replay(events(header(objectives, constraints), generations, size))
+
+
+class Noisy(FormulaEvaluator):
+    """The formula, with what a recipe gene adds to the error."""
+
+    recipe_options = ("noise",)
+
+    def __init__(self, space: SearchSpace, seed: int, *, noise: float = 0.0) -> None:
+        super().__init__(space, seed)
+
+    def measure(self, genome: Genome, budget: int | None) -> Metrics:
+        return {**super().measure(genome[:4], budget), "valid_error": 0.1 + float(self.space.recipe(genome)["noise"])}

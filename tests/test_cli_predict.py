@@ -94,6 +94,24 @@ def test_a_run_becomes_a_predictor_and_that_a_search_which_says_that_it_predicts
     assert "120 of 120 rows were predicted themselves, and not measured" in out
 
 
+def test_a_search_of_recipes_becomes_one_on_predictions(command: Command, tmp_path: Path) -> None:
+    recipe = {"noise": [0.0, 0.3]}
+    assert (
+        command("run", write_experiment(tmp_path, evaluator="synthetic:Noisy", recipe=recipe), "--run", "first")[0] == 0
+    )
+    assert command("predict", "first", *LINEAR, "--save", "error.safetensors")[0] == 0
+    assert command("run", write_experiment(tmp_path, evaluator=PREDICTED, recipe=recipe), "--run", "second")[0] == 0
+    history = History.read(tmp_path / "second")
+    assert {evaluation.source for evaluation in history.evaluations} == {Source.PREDICTED}
+    errors = {evaluation.candidate.genome: evaluation.metrics["valid_error"] for evaluation in history.evaluations}
+    means = [np.mean([error for genome, error in errors.items() if genome[4] == noise]) for noise in (0, 1)]
+    assert means[0] + 0.1 < means[1], "the recipe is predicted from"
+    for other in ({}, {"noise": [0.0, 0.2]}, {**recipe, "epochs": [1, 2]}):
+        code, _, err = command("run", write_experiment(tmp_path, evaluator=PREDICTED, recipe=other))
+        assert (code, "was fitted on another space" in err) == (2, True), err
+    assert "5 genes, and this one has 6 (not in both: epochs)" in err
+
+
 def test_predictors_are_compared_on_rows_that_they_did_not_learn_from(
     command: Command, run_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -152,6 +170,21 @@ def test_json_holds_all_scores_and_nothing_else(command: Command, table: Path) -
     assert set(scored["cross_validated"]["inside"]) == {"50", "80", "95"}
 
 
+def test_options_of_the_predictor_may_be_all_that_is_said(command: Command, run_folder: Path) -> None:
+    code, out, _ = command("predict", "predictor.shrink=0.5", *LINEAR, "--json")
+    assert code == 0
+    said = json.loads(out)
+    assert said["source"] == "runs/first", "the newest run is meant"
+    assert said["predictors"]["linear_predictor:Linear"]["predictor"]["shrink"] == 0.5
+
+
+def test_genes_that_are_codes_are_no_numbers(command: Command, table: Path) -> None:
+    words = ("predict", table, *LINEAR, "--target", "accuracy", "--json")
+    plain, coded = (json.loads(command(*words, *more)[1]) for more in ((), ("--categorical", "kernel")))
+    assert "taken as ordered numbers: kernel, width; name those that are codes with --categorical" in plain["notes"]
+    assert (plain["numbers"], coded["numbers"]) == (["kernel", "width", "params"], ["width", "params"])
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -168,7 +201,11 @@ def test_json_holds_all_scores_and_nothing_else(command: Command, table: Path) -
         (["predict", "nets.csv", "--target", "accuracy", "--rows", "99"], ["'rows' must be 10 to 33", "is 99"]),
         (["predict", "nets.csv", "--target", "accuracy", "--genes", "a,,b"], ["commas", "a,,b"]),
         (["predict", "nets.csv", "--target", "accuracy", "--genes", "kernel,wdth"], ["wdth", "did you mean 'width'"]),
+        (["predict", "nets.csv", "--target", "accuracy", "--genes", "kernel,accuracy"], ["gene and measured"]),
         (["predict", "nets.csv", "--target", "accuracy", "seed=3"], ["seed=3", "predictor.KEY=VALUE"]),
+        (["predict", "seed=3"], ["seed=3", "runs/first", "predictor.KEY=VALUE"]),
+        (["predict", "predictor.shrnk=1"], ["shrnk", "did you mean 'shrink'"]),
+        (["predict", "nets.csv", "--genes", "kernel,accuracy,latency,rare"], ["--target: kernel, width, block"]),
         (["predict", "runs/first", "--predictor", "rigde"], ["rigde", "did you mean 'ridge'"]),
         (["predict", "runs/first", "--predictor", "synthetic:IntegerSpace"], ["IntegerSpace", "Predictor"]),
         (["predict", "runs/first", *LINEAR, "predictor.shrnk=1"], ["shrnk", "did you mean 'shrink'"]),

@@ -15,7 +15,7 @@ from synthetic import FormulaEvaluator, IntegerSpace
 from evonas import config, search
 from evonas.errors import ConfigError, DataError
 from evonas.measurements import Columns, Measurements, measurements
-from evonas.space import Genome, Metrics, SearchSpace
+from evonas.predictor import Encoding
 
 ROWS: dict[str, list[Any]] = {
     "id": list(range(100, 200)),
@@ -35,20 +35,8 @@ def table(path: Path, **changes: Any) -> Path:
     """Write a table; None drops a column."""
     columns = {name: column for name, column in {**ROWS, **changes}.items() if column is not None}
     made = pa.table(columns)
-    csv.write_csv(made, path) if path.suffix == ".csv" else parquet.write_table(made, path)
+    csv.write_csv(made, path) if path.suffix.lower() == ".csv" else parquet.write_table(made, path)
     return path
-
-
-class Noisy(FormulaEvaluator):
-    """The formula, with what a recipe gene adds to the error."""
-
-    recipe_options = ("noise",)
-
-    def __init__(self, space: SearchSpace, seed: int, *, noise: float = 0.0) -> None:
-        super().__init__(space, seed)
-
-    def measure(self, genome: Genome, budget: int | None) -> Metrics:
-        return {**super().measure(genome[:4], budget), "valid_error": 0.1 + float(self.space.recipe(genome)["noise"])}
 
 
 def rows_of(found: Measurements, column: str) -> dict[tuple[int, ...], float]:
@@ -56,7 +44,7 @@ def rows_of(found: Measurements, column: str) -> dict[tuple[int, ...], float]:
 
 
 class TestTables:
-    @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+    @pytest.mark.parametrize("suffix", [".csv", ".parquet", ".CSV", ".Parquet"])
     def test_columns_are_guessed_by_type_and_name_and_that_is_said(self, suffix: str, tmp_path: Path) -> None:
         found = measurements(table(tmp_path / f"nets{suffix}", id=None))
         assert [gene.name for gene in found.space.genes] == ["kernel", "op", "se"]
@@ -65,6 +53,7 @@ class TestTables:
         assert found.target is None, "there are two"
         assert list(found.notes) == [
             "genes: kernel, op, se",
+            "taken as ordered numbers: kernel; name those that are codes with --categorical",
             "static costs: Params, num_macs",
             "measured: accuracy, latency",
             "left out: name, unused",
@@ -117,6 +106,11 @@ class TestTables:
             (Columns(costs=["param"]), {}, "no column 'param'"),
             (Columns(), {"kernel": None, "op": None, "se": None, "name": None}, "no column looks like a gene"),
             (Columns(), {"kernel": [3, 5, None, 7] * 25}, "row 3 has no 'kernel', which is a gene"),
+            (
+                Columns(),
+                {"id": None, "accuracy": None, "latency": None},
+                "looks measured .* --target: name, kernel, op",
+            ),
             (Columns(metrics=["name"]), {}, "'name' must hold numbers, and row 1 holds 'net 0'"),
         ],
     )
@@ -125,6 +119,37 @@ class TestTables:
     ) -> None:
         with pytest.raises((DataError, ConfigError), match=message):
             measurements(table(tmp_path / "nets.parquet", **changes), said)
+
+    @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+    def test_codes_of_categories_have_no_order(self, suffix: str, tmp_path: Path) -> None:
+        path = table(tmp_path / f"nets{suffix}")
+        plain, coded = measurements(path), measurements(path, Columns(categorical=["kernel"]))
+        assert "kernel" in Encoding(plain.space).names
+        assert "kernel" not in Encoding(coded.space).names
+        assert coded.space.genes[0].options == ("3", "5", "7")
+        assert not [note for note in coded.notes if "ordered" in note]
+        assert (coded.genomes, rows_of(coded, "accuracy")) == (plain.genomes, rows_of(plain, "accuracy"))
+
+    def test_what_is_said_to_be_categorical_is_a_gene(self, tmp_path: Path) -> None:
+        path = table(tmp_path / "nets.parquet", latency=[float(number % 4) for number in range(100)])
+        found = measurements(path, Columns(categorical=["latency"]))
+        assert [gene.name for gene in found.space.genes] == ["kernel", "op", "se", "latency"]
+        with pytest.raises(ConfigError, match="--categorical: 'id' is no gene; known: kernel, op"):
+            measurements(path, Columns(genes=["kernel", "op"], categorical=["id"]))
+
+    @pytest.mark.parametrize(
+        ("said", "wanted", "message"),
+        [
+            (Columns(genes=["kernel", "accuracy"]), ["accuracy"], "'accuracy' is said to be a gene and measured"),
+            (Columns(costs=["latency"]), ["accuracy", "latency"], "'latency' is said to be a static cost and measured"),
+            (Columns(genes=["kernel", "op"], costs=["kernel"]), [], "'kernel' is said to be a gene and a static cost"),
+            (Columns(genes=["op"], metrics=["op"]), [], "'op' is said to be a gene and measured"),
+            (Columns(architecture="id"), ["id"], "'id' is said to be the architecture and measured"),
+        ],
+    )
+    def test_no_column_is_two_things(self, said: Columns, wanted: list[str], message: str, tmp_path: Path) -> None:
+        with pytest.raises(ConfigError, match=message):
+            measurements(table(tmp_path / "nets.parquet"), said, wanted)
 
 
 @pytest.fixture(scope="module")
@@ -155,7 +180,7 @@ class TestRuns:
 
     def test_recipe_genes_are_genes(self, tmp_path: Path) -> None:
         recipe = {"noise": [0.0, 0.1]}
-        evaluator = {"use": "test_measurements:Noisy"}
+        evaluator = {"use": "synthetic:Noisy"}
         experiment = {**FORMULA, "gates": [], "evaluator": evaluator, "recipe": recipe, "evaluations": 24}
         path, _ = search.run(config.parse({**experiment, "runs": str(tmp_path)}))
         found = measurements(path)

@@ -155,6 +155,10 @@ class OtherKernels(IntegerSpace):
     genes = (*IntegerSpace.genes[:2], Gene("kernel", (1, 3, 5, 9)), IntegerSpace.genes[3])
 
 
+class Codes(IntegerSpace):
+    genes = (*IntegerSpace.genes[:2], Gene("kernel", ("1", "3", "5", "7")), IntegerSpace.genes[3])
+
+
 class OneGeneMore(IntegerSpace):
     genes = (*IntegerSpace.genes, Gene("se", (0, 1)))
 
@@ -173,6 +177,7 @@ class WithoutMacs(IntegerSpace):
     ("space", "said"),
     [
         (OtherKernels, r"a gene 'kernel' \(1, 3, 5, 7\), and this one has 'kernel' \(1, 3, 5, 9\)"),
+        (Codes, r"a gene 'kernel' \(1, 3, 5, 7\), and this one has 'kernel' \('1', '3', '5', '7'\)"),
         (OneGeneMore, "4 genes, and this one has 5"),
         (WiderStem, r"params = \d+ for the genome \[.*\], and this one has \d+"),
         (WithoutMacs, r"macs = .* for the genome \[.*\], and this one has None"),

@@ -28,7 +28,8 @@ class Predicted(Evaluator):
 
     A metric has the name of what its model was fitted to, and its standard deviation is `<name>_std`. A prediction is
     never worse than the worst value that the model's target can take. Equal networks have equal predictions, to the
-    bit, whichever others are asked for with them. Workers read the files too.
+    bit, whichever others are asked for with them. Recipe genes are followed as the models learnt them, all of them with
+    the options that the models' search had. Workers read the files too.
     """
 
     source = Source.PREDICTED
@@ -42,6 +43,7 @@ class Predicted(Evaluator):
         for file, saved in zip(self._files, self._saved, strict=True):
             _check_usable(file, saved)
             saved.check(space)
+        self.recipe_options = tuple(space.recipe(space.smallest()))
         self._models: list[tuple[Encoding, Predictor]] = []
         targets = [saved.target for saved in self._saved]
         self.metrics = [*targets, *(Metric(_std(target.name)) for target in targets)]
