@@ -87,7 +87,8 @@ class SearchSpace(ABC):
     def networks(self, at_most: int) -> Sequence[Genome] | None:
         """Return all canonical genomes, in order; None if there are more genomes than `at_most`, or no list of them.
 
-        A space that lacks some combinations of options has a list only if it overrides this.
+        A space that lacks some combinations of options has a list only if it overrides this; one that holds its list
+        anyway returns it however long it is.
         """
         choices = [range(len(gene.options)) for gene in self.genes]
         if not self.size() == math.prod(map(len, choices)) <= at_most:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +20,9 @@ from evonas.early_exit import EarlyExit, Gate
 from evonas.errors import ConfigError
 from evonas.evaluation import Candidate, Outcome, evaluate
 from evonas.goals import Constraint, Goals, Objective
+from evonas.journal import Event
+from evonas.spaces.table import Table
+from evonas.strategies.surrogate_model import LossModel, Networks, PredictedLosses
 from evonas.workers.tabular import Tabular
 
 USE = "evonas.strategies.expected_hypervolume:ExpectedHypervolume"
@@ -133,17 +137,32 @@ def test_constraints_steer() -> None:
     assert np.mean([toy_evaluation(candidate).metrics["valid_error"] >= 0.7 for candidate in free]) < 0.4
 
 
-@pytest.mark.parametrize("listed", [20_000, 0])
+@pytest.mark.parametrize("listed", [True, False])
 def test_of_a_table_that_lacks_most_networks_all_rows_are_proposed_and_no_others(
-    listed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    listed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("evonas.strategies.surrogate.LISTED", listed)
-    space = sparse(tmp_path)
-    evaluator = Tabular(space, 0, metrics=["error", "size"])
-    goals = Goals((Objective("error", False, 1.2), Objective("size", False, 20.0)))
-    strategy = surrogate(USE, EarlyExit(space, ()), goals, initial=6, batch=4)
-    candidates = proposed(play(strategy, 1000, outcome_of=lambda candidate: evaluate(evaluator, candidate)))
-    assert sorted(candidate.genome for candidate in candidates) == sorted(space.table.row_of)
+    if not listed:
+        monkeypatch.setattr(Table, "networks", lambda space, at_most: None)
+    candidates = proposed(_play_on(sparse(tmp_path)))
+    assert sorted(candidate.genome for candidate in candidates) == sorted(sparse(tmp_path).table.row_of)
+
+
+def test_a_table_is_listed_however_large_and_some_of_it_predicted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A search on predictions would be moved to rows that it has met, again and again."""
+    monkeypatch.setattr("evonas.strategies.surrogate.LISTED", 9)
+    monkeypatch.setattr("evonas.strategies.surrogate.evolved", None)
+    sizes = []
+    predict = LossModel.predict
+
+    def counted(model: LossModel, networks: Networks) -> PredictedLosses:
+        sizes.append(len(networks))
+        return predict(model, networks)
+
+    monkeypatch.setattr(LossModel, "predict", counted)
+    assert _play_on(sparse(tmp_path), evaluations=20, predictions=12)
+    assert max(sizes) == 12
 
 
 def test_one_success_among_failures_is_nothing_to_fit() -> None:
@@ -169,3 +188,10 @@ def test_one_success_among_failures_is_nothing_to_fit() -> None:
 def test_options_out_of_range_are_refused(options: dict[str, object], said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         surrogate(USE, **options)
+
+
+def _play_on(space: Table, evaluations: int = 1000, **options: object) -> Sequence[Event]:
+    evaluator = Tabular(space, 0, metrics=["error", "size"])
+    goals = Goals((Objective("error", False, 1.2), Objective("size", False, 20.0)))
+    strategy = surrogate(USE, EarlyExit(space, ()), goals, initial=6, batch=4, **options)
+    return play(strategy, evaluations, outcome_of=lambda candidate: evaluate(evaluator, candidate))

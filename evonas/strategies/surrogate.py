@@ -27,7 +27,10 @@ from evonas.threads import one_thread
 Design = Literal["uniform", "extremes"]
 
 LISTED = 20_000
-"""Of a space with at most so many genomes networks are predicted at random, without a search."""
+"""Of a space with at most so many genomes networks are predicted at random, without a search.
+
+So they are of a space that holds a list of its networks, as a table does; and not many more than these for a batch.
+"""
 
 LARGE = 500
 """Evaluations of an archive from which `predictions` of a listed space are predicted, and no more."""
@@ -131,15 +134,16 @@ class SurrogateStrategy(Strategy):
     ) -> tuple[Sequence[Genome], PredictedLosses]:
         """Return fresh networks that are worth a look, and what the model predicts of them.
 
-        They are `predictions` networks: of a space of at most `LISTED` genomes all or, anew for each batch, uniform
-        ones (more from an archive of less than `LARGE`, as many as take no longer); else those that NSGA-II meets which
-        starts from the archive's front and minimises expected losses less `optimism` times their deviations. None is
-        among them that `repair` would change, but for its canonical form.
+        They are `predictions` networks: of a table, or a space of at most `LISTED` genomes, all or, anew for each
+        batch, uniform ones (more from an archive of less than `LARGE`, as many as take no longer, up to `LISTED`); else
+        those that NSGA-II meets which starts from the archive's front and minimises expected losses less `optimism`
+        times their deviations. None is among them that `repair` would change, but for its canonical form.
         """
         if self._listed is not None:
             genomes = self._listed.genomes
             rows = [n for n, genome in enumerate(genomes) if genome not in archive.taken and repair(genome) == genome]
-            count = self.predictions * max(LARGE, len(archive.evaluations)) // len(archive.evaluations)
+            affordable = self.predictions * max(LARGE, len(archive.evaluations)) // len(archive.evaluations)
+            count = min(affordable, max(LISTED, self.predictions))
             listed = self._listed.rows(rng.permutation(np.array(rows, dtype=int))[:count])
             return listed.genomes, model.predict(listed)
         return evolved(
