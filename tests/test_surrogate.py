@@ -73,16 +73,27 @@ def test_a_batch_is_chosen_while_the_last_of_the_one_before_are_evaluated() -> N
         strategy.tell(toy_evaluation(candidate))
     assert Slow.fitting.wait(10), "three outcomes are in, and three are open"
     assert threading.current_thread().name != Slow.thread
+    assert all(thread.daemon for thread in threading.enumerate() if thread.name == Slow.thread), "no exit waits for it"
     Slow.may_end.set()
     assert len(strategy.ask(6)) == 6
 
 
 def test_what_goes_wrong_in_the_thread_is_raised_by_ask() -> None:
-    strategy = surrogate(USE, predictor={"use": "toy_predictor:Broken"}, initial=4, batch=4, lag=0)
+    strategy = surrogate(USE, predictor={"use": "toy_predictor:Broken"}, initial=4, batch=4, lag=1)
     for candidate in strategy.ask(4):
         strategy.tell(toy_evaluation(candidate))
     with pytest.raises(ZeroDivisionError, match=Broken.MESSAGE):
         strategy.ask(4)
+
+
+def test_without_a_lag_nothing_is_chosen_that_is_not_asked_for() -> None:
+    strategy = surrogate(USE, initial=4, batch=4, lag=0)
+    Linear.fits = 0
+    for candidate in strategy.ask(4):
+        strategy.tell(toy_evaluation(candidate))
+    assert (strategy._ahead, Linear.fits) == (None, 0), "this may have been the last of the budget"
+    assert strategy.ask(4)
+    assert Linear.fits > 0
 
 
 def test_nothing_is_handed_out_before_the_outcomes_that_a_batch_needs_are_in() -> None:
@@ -161,7 +172,7 @@ def test_a_table_is_listed_however_large_and_some_of_it_predicted(
         return predict(model, networks)
 
     monkeypatch.setattr(LossModel, "predict", counted)
-    assert _play_on(sparse(tmp_path), evaluations=20, predictions=12)
+    assert _play_on(sparse(tmp_path), evaluations=20, predictions=12, lag=0)
     assert max(sizes) == 12
 
 

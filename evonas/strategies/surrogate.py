@@ -65,8 +65,8 @@ class SurrogateStrategy(Strategy):
     to k - 1 - `lag`, and knows which networks the later ones are; so candidates depend neither on the number of
     workers, nor on the order of arrival, nor on the limits of `ask`. With a lag the choice overlaps evaluations: it is
     made in a thread as soon as the outcomes that it needs are in, while the last `lag` are awaited. A lag of the number
-    of workers keeps them all busy. With a lag of 0 they wait for the last of a batch and for the choice, which knows
-    more.
+    of workers keeps them all busy. With a lag of 0 they wait for the last of a batch and for the choice, which `ask`
+    makes and which knows more.
 
     A replay computes nothing: the first `ask` after it does. Gates count networks of the initial design that they turn
     away; later ones are chosen among those that gates let through, and what was never chosen saved nothing.
@@ -224,15 +224,18 @@ class SurrogateStrategy(Strategy):
         return self._choice(first)()
 
     def _look_ahead(self) -> None:
-        """Begin to choose the batch after the current one, in a thread, if what it needs is in."""
-        if self._batch is None or self._ahead is not None:
+        """Begin to choose the batch after the current one, in a thread, if what it needs is in and others are awaited.
+
+        Nobody waits for the thread of a batch that is never asked for.
+        """
+        if self._batch is None or self._ahead is not None or not self.lag:
             return
         first = self._batch.first + len(self._batch.genomes)
         exhausted = self._first_of(first) != first or not self._batch.genomes
         if exhausted or self._known < first - self.lag:
             return
         future: Future[Batch] = Future()
-        Thread(target=_fulfil, args=(future, self._choice(first)), name="surrogate").start()
+        Thread(target=_fulfil, args=(future, self._choice(first)), name="surrogate", daemon=True).start()
         self._ahead = first, future
 
     def _choice(self, first: int) -> Callable[[], Batch]:
