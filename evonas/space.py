@@ -113,15 +113,6 @@ class SearchSpace(ABC):
         """Return the chosen option of every gene by the gene's name."""
         return {gene.name: str(gene.options[index]) for gene, index in zip(self.genes, genome, strict=True)}
 
-    def features(self, genomes: Sequence[Genome]) -> np.ndarray:
-        """Return one-hot features, shape (genomes, sum of option counts), float64."""
-        sizes = [len(gene.options) for gene in self.genes]
-        starts = np.concatenate(([0], np.cumsum(sizes)[:-1])).astype(int)
-        features = np.zeros((len(genomes), sum(sizes)))
-        if genomes:
-            features[np.arange(len(genomes))[:, None], np.asarray(genomes, dtype=int) + starts] = 1.0
-        return features
-
     def size(self) -> int:
         """Return the number of genomes (networks that are equal count each time)."""
         return int(np.prod([len(gene.options) for gene in self.genes], dtype=object))

@@ -18,10 +18,11 @@ from toy_predictor import Broken, Linear, Slow
 from evonas.controller import replay
 from evonas.early_exit import EarlyExit, Gate
 from evonas.errors import ConfigError
-from evonas.evaluation import Candidate, Outcome, evaluate
+from evonas.evaluation import Candidate, Evaluation, Outcome, evaluate
 from evonas.goals import Constraint, Goals, Objective
-from evonas.journal import Event
+from evonas.journal import Event, Finished
 from evonas.spaces.table import Table
+from evonas.strategies.surrogate import Archive, SurrogateStrategy
 from evonas.strategies.surrogate_model import LossModel, Networks, PredictedLosses
 from evonas.workers.tabular import Tabular
 
@@ -176,6 +177,24 @@ def test_a_table_is_listed_however_large_and_some_of_it_predicted(
     assert max(sizes) == 12
 
 
+@pytest.mark.parametrize("listed", [True, False])
+def test_no_candidate_needs_repair_though_the_table_lacks_most_that_are_repaired(
+    listed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not listed:
+        monkeypatch.setattr(Table, "networks", lambda space, at_most: None)
+    space = sparse(tmp_path)
+    events = _play_on(space, evaluations=10, lag=0)
+    outcomes = [event.outcome for event in events if isinstance(event, Finished)]
+    evaluations = [outcome for outcome in outcomes if isinstance(outcome, Evaluation)]
+    archive = Archive(evaluations, (), frozenset(evaluation.candidate.genome for evaluation in evaluations))
+    strategy = _surrogate_on(space)
+    rng = np.random.default_rng(0)
+    genomes, _ = strategy.candidates(archive, strategy.fitted(archive), rng, repair=lambda g: (0, *g[1:]))
+    assert genomes
+    assert {genome[0] for genome in genomes} == {0}
+
+
 def test_one_success_among_failures_is_nothing_to_fit() -> None:
     def lucky(candidate: Candidate) -> Outcome:
         return toy_evaluation(candidate) if candidate.id == 3 else hopeless(candidate)
@@ -201,8 +220,12 @@ def test_options_out_of_range_are_refused(options: dict[str, object], said: str)
         surrogate(USE, **options)
 
 
+def _surrogate_on(space: Table, **options: object) -> SurrogateStrategy:
+    goals = Goals((Objective("error", False, 1.2), Objective("size", False, 20.0)))
+    return surrogate(USE, EarlyExit(space, ()), goals, initial=6, batch=4, **options)
+
+
 def _play_on(space: Table, evaluations: int = 1000, **options: object) -> Sequence[Event]:
     evaluator = Tabular(space, 0, metrics=["error", "size"])
-    goals = Goals((Objective("error", False, 1.2), Objective("size", False, 20.0)))
-    strategy = surrogate(USE, EarlyExit(space, ()), goals, initial=6, batch=4, **options)
+    strategy = _surrogate_on(space, **options)
     return play(strategy, evaluations, outcome_of=lambda candidate: evaluate(evaluator, candidate))

@@ -146,11 +146,18 @@ class SurrogateStrategy(Strategy):
             count = min(affordable, max(LISTED, self.predictions))
             listed = self._listed.rows(rng.permutation(np.array(rows, dtype=int))[:count])
             return listed.genomes, model.predict(listed)
+
+        def fresh(genome: Genome) -> Genome | None:
+            found = self.fresh(repair(genome), archive.taken, counted=False)
+            if found is None or found == self.space.canonical(repair(found)):
+                return found
+            return None  # the space lacks the repaired genome, and what is nearest needs repair again
+
         return evolved(
             self.space,
             model,
             [member.candidate.genome for member in ParetoFront.of(archive.evaluations, self.goals).members],
-            lambda genome: self.fresh(repair(genome), archive.taken, counted=False),
+            fresh,
             predictions=self.predictions,
             optimism=optimism,
             rng=rng,
