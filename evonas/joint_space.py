@@ -83,12 +83,6 @@ class JointSpace(SearchSpace):
         recipe = {name: str(option) for name, option in self.recipe(genome).items()}
         return {**self.architectures.describe(self.split(genome)[0]), **recipe}
 
-    def features(self, genomes: Sequence[Genome]) -> np.ndarray:
-        """Return the architectures' features, and the recipes one-hot beside them."""
-        width = sum(len(gene.options) for gene in self.architectures.genes)
-        features = self.architectures.features([self.split(genome)[0] for genome in genomes])
-        return np.hstack([features, super().features(genomes)[:, width:]])
-
     def size(self) -> int:
         """Return the number of genomes: architectures times recipes."""
         recipes = [len(gene.options) for gene in self.genes[self._boundary :]]

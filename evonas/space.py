@@ -87,7 +87,8 @@ class SearchSpace(ABC):
     def networks(self, at_most: int) -> Sequence[Genome] | None:
         """Return all canonical genomes, in order; None if there are more genomes than `at_most`, or no list of them.
 
-        A space that lacks some combinations of options has a list only if it overrides this.
+        A space that lacks some combinations of options has a list only if it overrides this; one that holds its list
+        anyway returns it however long it is.
         """
         choices = [range(len(gene.options)) for gene in self.genes]
         if not self.size() == math.prod(map(len, choices)) <= at_most:
@@ -111,15 +112,6 @@ class SearchSpace(ABC):
     def describe(self, genome: Genome) -> dict[str, str]:
         """Return the chosen option of every gene by the gene's name."""
         return {gene.name: str(gene.options[index]) for gene, index in zip(self.genes, genome, strict=True)}
-
-    def features(self, genomes: Sequence[Genome]) -> np.ndarray:
-        """Return one-hot features, shape (genomes, sum of option counts), float64."""
-        sizes = [len(gene.options) for gene in self.genes]
-        starts = np.concatenate(([0], np.cumsum(sizes)[:-1])).astype(int)
-        features = np.zeros((len(genomes), sum(sizes)))
-        if genomes:
-            features[np.arange(len(genomes))[:, None], np.asarray(genomes, dtype=int) + starts] = 1.0
-        return features
 
     def size(self) -> int:
         """Return the number of genomes (networks that are equal count each time)."""

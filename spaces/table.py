@@ -71,9 +71,9 @@ class Table(SearchSpace):
         """Draw a network of the table, each as likely as another."""
         return self._networks[int(rng.integers(len(self._networks)))]
 
-    def networks(self, at_most: int) -> Sequence[Genome] | None:
-        """Return the networks of the table, in order; None if there are more than `at_most`."""
-        return sorted(self._networks) if len(self._networks) <= at_most else None
+    def networks(self, at_most: int) -> Sequence[Genome]:
+        """Return the networks of the table, in order, however many they are: they are listed already."""
+        return sorted(self._networks)
 
     def validate(self, genome: Sequence[int]) -> Genome:
         """Return `genome` as a genome of this space; raise GenomeError if it is none, or the table lacks it."""

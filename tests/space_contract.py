@@ -93,18 +93,6 @@ class GenomeContract:
             assert activations is None or (type(activations) is int and activations > 0)
             assert self.space.activations(genome) == activations
 
-    def test_features_are_one_hot(self) -> None:
-        genomes = self.sampled(20)
-        sizes = [len(gene.options) for gene in self.space.genes]
-        features = self.space.features(genomes)
-        assert features.shape == (20, sum(sizes))
-        assert features.dtype == np.float64
-        assert set(np.unique(features)) <= {0.0, 1.0}
-        chosen = [block.argmax(axis=1) for block in np.split(features, np.cumsum(sizes)[:-1], axis=1)]
-        assert np.array_equal(np.stack(chosen, axis=1), np.asarray(genomes))
-        assert np.array_equal(features.sum(axis=1), np.full(20, len(sizes)))
-        assert self.space.features([]).shape == (0, sum(sizes))
-
     def test_describe_names_every_gene(self) -> None:
         genome = self.sampled(1)[0]
         described = self.space.describe(genome)

@@ -27,10 +27,17 @@ def test_the_state_is_text_of_lightgbm_for_each_member() -> None:
     assert len({model.tobytes() for model in models}) == 3
 
 
-def test_without_lightgbm_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_lightgbm_the_extra_is_named_before_anything_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "lightgbm", None)
-    with pytest.raises(ComponentError, match=r"pip install 'evonas\[predictors\]'"):
-        GBDT(seed=0).fit(*toy_rows(10))
+    with pytest.raises(ComponentError, match=r"not installed\): pip install 'evonas\[predictors\]'"):
+        Component("evonas.predictors.gbdt:GBDT").build({"seed": 0})
+
+
+def test_a_lightgbm_that_cannot_be_loaded_is_said_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    built = GBDT(seed=0)
+    monkeypatch.setitem(sys.modules, "lightgbm", None)
+    with pytest.raises(ComponentError, match=r"cannot be loaded .*pip install 'evonas\[predictors\]'"):
+        built.fit(*toy_rows(10))
 
 
 def test_options_that_make_no_sense_are_refused() -> None:

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 from strategy_contract import StrategyContract, play
+from test_table_space import sparse
 from toy import ToySpace, toy_error, toy_evaluation, toy_goals
 
 from evonas.component import Component
 from evonas.early_exit import EarlyExit
-from evonas.evaluation import Candidate, Evaluation, Source
+from evonas.evaluation import Candidate, Evaluation, Source, evaluate
 from evonas.goals import Constraint, Goals, Objective
 from evonas.journal import Asked
 from evonas.pareto import ParetoFront
 from evonas.space import Gene, Genome, Metrics, SearchSpace
 from evonas.strategies.local_search import LocalSearch
+from evonas.workers.tabular import Tabular
 
 PLAIN = EarlyExit(ToySpace(length=6, redundant=False), ())
 
@@ -122,3 +125,19 @@ def test_what_violates_least_is_climbed_from_until_something_is_feasible() -> No
     assert sizes[0] > 4.0, "there are only two such networks of 729"
     feasible = next(number for number, size in enumerate(sizes) if size <= 2.0)
     assert all(generation[0].parents for generation in asked[1 : feasible + 1]), "in one climb"
+
+
+def test_on_a_table_that_lacks_most_networks_neighbours_are_its_rows_one_gene_away(tmp_path: Path) -> None:
+    space = sparse(tmp_path)
+    rows = space.table.row_of
+    goals = Goals((Objective("error", False, 1.2), Objective("size", False, 20.0)))
+    evaluator = Tabular(space, 0, metrics=["error", "size"])
+    strategy = LocalSearch(space, goals, EarlyExit(space, ()).admit, 0, population=4)
+    asked: list[Candidate] = []
+    for generation in generations(strategy, 1000, outcome_of=lambda candidate: evaluate(evaluator, candidate)):
+        for candidate in generation:
+            for parent in candidate.parents:
+                assert candidate.genome in neighbours(asked[parent].genome, options=4)
+        asked += generation
+    assert sorted(candidate.genome for candidate in asked) == sorted(rows)
+    assert sum(bool(candidate.parents) for candidate in asked) > len(rows) / 4

@@ -14,11 +14,14 @@ SPACE = ToySpace(4, redundant=False)
 GENOMES = [(0, 1, 2, 0), (2, 2, 2, 2), (1, 0, 0, 1)]
 
 
-def test_choices_are_the_genomes_and_one_hot_that_of_the_space() -> None:
+def test_choices_are_the_genomes_and_one_hot_is_in_the_order_of_genes() -> None:
     features = Encoding(SPACE)(GENOMES)
     assert len(features) == 3
     assert features.choices.tolist() == [list(genome) for genome in GENOMES]
-    assert np.array_equal(features.one_hot(), SPACE.features(GENOMES))
+    ones = [[0, 4, 8, 9], [2, 5, 8, 11], [1, 3, 6, 10]]
+    assert [row.nonzero()[0].tolist() for row in features.one_hot()] == ones
+    assert features.one_hot().sum() == features.one_hot().max() * 12 == 12
+    assert features.rows(np.arange(0)).one_hot().shape == (0, 12)
     assert features.matrix().shape == (3, sum(features.sizes) + len(features.names))
 
 

@@ -85,8 +85,3 @@ def test_valid_genomes_become_plain_tuples() -> None:
     assert valid == (5, 0, 2, 1)
     assert {type(index) for index in valid} == {int}
     assert SPACE.describe(valid) == {"depth": "6", "width": "8", "kernel": "5", "act": "[swish]"}
-
-
-def test_features_are_one_hot_in_the_order_of_genes() -> None:
-    assert SPACE.features([(5, 0, 2, 1)]).nonzero()[1].tolist() == [5, 6, 11, 13]
-    assert SPACE.features([]).shape == (0, 14)

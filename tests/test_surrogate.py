@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,8 +18,12 @@ from toy_predictor import Broken, Linear, Slow
 from evonas.controller import replay
 from evonas.early_exit import EarlyExit, Gate
 from evonas.errors import ConfigError
-from evonas.evaluation import Candidate, Outcome, evaluate
+from evonas.evaluation import Candidate, Evaluation, Outcome, evaluate
 from evonas.goals import Constraint, Goals, Objective
+from evonas.journal import Event, Finished
+from evonas.spaces.table import Table
+from evonas.strategies.surrogate import Archive, SurrogateStrategy
+from evonas.strategies.surrogate_model import LossModel, Networks, PredictedLosses
 from evonas.workers.tabular import Tabular
 
 USE = "evonas.strategies.expected_hypervolume:ExpectedHypervolume"
@@ -69,16 +74,27 @@ def test_a_batch_is_chosen_while_the_last_of_the_one_before_are_evaluated() -> N
         strategy.tell(toy_evaluation(candidate))
     assert Slow.fitting.wait(10), "three outcomes are in, and three are open"
     assert threading.current_thread().name != Slow.thread
+    assert all(thread.daemon for thread in threading.enumerate() if thread.name == Slow.thread), "no exit waits for it"
     Slow.may_end.set()
     assert len(strategy.ask(6)) == 6
 
 
 def test_what_goes_wrong_in_the_thread_is_raised_by_ask() -> None:
-    strategy = surrogate(USE, predictor={"use": "toy_predictor:Broken"}, initial=4, batch=4, lag=0)
+    strategy = surrogate(USE, predictor={"use": "toy_predictor:Broken"}, initial=4, batch=4, lag=1)
     for candidate in strategy.ask(4):
         strategy.tell(toy_evaluation(candidate))
     with pytest.raises(ZeroDivisionError, match=Broken.MESSAGE):
         strategy.ask(4)
+
+
+def test_without_a_lag_nothing_is_chosen_that_is_not_asked_for() -> None:
+    strategy = surrogate(USE, initial=4, batch=4, lag=0)
+    Linear.fits = 0
+    for candidate in strategy.ask(4):
+        strategy.tell(toy_evaluation(candidate))
+    assert (strategy._ahead, Linear.fits) == (None, 0), "this may have been the last of the budget"
+    assert strategy.ask(4)
+    assert Linear.fits > 0
 
 
 def test_nothing_is_handed_out_before_the_outcomes_that_a_batch_needs_are_in() -> None:
@@ -133,17 +149,50 @@ def test_constraints_steer() -> None:
     assert np.mean([toy_evaluation(candidate).metrics["valid_error"] >= 0.7 for candidate in free]) < 0.4
 
 
-@pytest.mark.parametrize("listed", [20_000, 0])
+@pytest.mark.parametrize("listed", [True, False])
 def test_of_a_table_that_lacks_most_networks_all_rows_are_proposed_and_no_others(
-    listed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    listed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("evonas.strategies.surrogate.LISTED", listed)
+    if not listed:
+        monkeypatch.setattr(Table, "networks", lambda space, at_most: None)
+    candidates = proposed(_play_on(sparse(tmp_path)))
+    assert sorted(candidate.genome for candidate in candidates) == sorted(sparse(tmp_path).table.row_of)
+
+
+def test_a_table_is_listed_however_large_and_some_of_it_predicted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A search on predictions would be moved to rows that it has met, again and again."""
+    monkeypatch.setattr("evonas.strategies.surrogate.LISTED", 9)
+    monkeypatch.setattr("evonas.strategies.surrogate.evolved", None)
+    sizes = []
+    predict = LossModel.predict
+
+    def counted(model: LossModel, networks: Networks) -> PredictedLosses:
+        sizes.append(len(networks))
+        return predict(model, networks)
+
+    monkeypatch.setattr(LossModel, "predict", counted)
+    assert _play_on(sparse(tmp_path), evaluations=20, predictions=12, lag=0)
+    assert max(sizes) == 12
+
+
+@pytest.mark.parametrize("listed", [True, False])
+def test_no_candidate_needs_repair_though_the_table_lacks_most_that_are_repaired(
+    listed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not listed:
+        monkeypatch.setattr(Table, "networks", lambda space, at_most: None)
     space = sparse(tmp_path)
-    evaluator = Tabular(space, 0, metrics=["error", "size"])
-    goals = Goals((Objective("error", False, 1.2), Objective("size", False, 20.0)))
-    strategy = surrogate(USE, EarlyExit(space, ()), goals, initial=6, batch=4)
-    candidates = proposed(play(strategy, 1000, outcome_of=lambda candidate: evaluate(evaluator, candidate)))
-    assert sorted(candidate.genome for candidate in candidates) == sorted(space.table.row_of)
+    events = _play_on(space, evaluations=10, lag=0)
+    outcomes = [event.outcome for event in events if isinstance(event, Finished)]
+    evaluations = [outcome for outcome in outcomes if isinstance(outcome, Evaluation)]
+    archive = Archive(evaluations, (), frozenset(evaluation.candidate.genome for evaluation in evaluations))
+    strategy = _surrogate_on(space)
+    rng = np.random.default_rng(0)
+    genomes, _ = strategy.candidates(archive, strategy.fitted(archive), rng, repair=lambda g: (0, *g[1:]))
+    assert genomes
+    assert {genome[0] for genome in genomes} == {0}
 
 
 def test_one_success_among_failures_is_nothing_to_fit() -> None:
@@ -169,3 +218,14 @@ def test_one_success_among_failures_is_nothing_to_fit() -> None:
 def test_options_out_of_range_are_refused(options: dict[str, object], said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         surrogate(USE, **options)
+
+
+def _surrogate_on(space: Table, **options: object) -> SurrogateStrategy:
+    goals = Goals((Objective("error", False, 1.2), Objective("size", False, 20.0)))
+    return surrogate(USE, EarlyExit(space, ()), goals, initial=6, batch=4, **options)
+
+
+def _play_on(space: Table, evaluations: int = 1000, **options: object) -> Sequence[Event]:
+    evaluator = Tabular(space, 0, metrics=["error", "size"])
+    strategy = _surrogate_on(space, **options)
+    return play(strategy, evaluations, outcome_of=lambda candidate: evaluate(evaluator, candidate))

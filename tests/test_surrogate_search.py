@@ -12,7 +12,7 @@ from toy import toy_goals
 from evonas.pareto import normalised_hypervolume
 from evonas.space import Genome
 from evonas.strategies.surrogate_model import LossModel, PredictedLosses
-from evonas.strategies.surrogate_search import evolved
+from evonas.strategies.surrogate_search import BRED, POPULATION, evolved
 
 ALL = list(itertools.product(range(3), repeat=8))
 
@@ -58,3 +58,17 @@ def test_it_ends_when_nothing_fresh_is_left(model: LossModel) -> None:
     assert set(genomes) <= rest
     assert len(predicted.losses) == len(genomes)
     assert search(model, set(ALL))[0] == []
+
+
+def test_it_ends_when_it_has_bred_enough_however_little_of_it_is_new(model: LossModel) -> None:
+    bred = itertools.count()
+
+    def rarely(genome: Genome) -> Genome | None:
+        """Of the children after the founders, one in forty is fresh: a generation has one or two of them."""
+        return genome if (number := next(bred)) < POPULATION or number % 40 == 0 else None
+
+    genomes, predicted = evolved(
+        SPACE, model, [(0,) * 8], rarely, predictions=500, optimism=0.0, rng=np.random.default_rng(0)
+    )
+    assert len(genomes) == len(predicted.losses) < 200
+    assert next(bred) <= POPULATION + BRED * 500

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,8 @@ class GBDT(Regressor):
     def __init__(
         self, seed: int, members: int = 10, trees: int = 300, learning_rate: float = 0.05, leaves: int = 4
     ) -> None:
+        if find_spec("lightgbm") is None:  # said before anything is measured
+            raise _unavailable("it is not installed")
         require("members", members, members >= 1, "1 or more")
         require("trees", trees, trees >= 1, "1 or more")
         require("learning_rate", learning_rate, 0 < learning_rate <= 1, "above 0 and at most 1")
@@ -74,8 +77,12 @@ def _lightgbm() -> Any:
     try:
         import lightgbm
     except ImportError as error:
-        raise ComponentError(
-            f"gradient-boosted trees need LightGBM, which cannot be loaded ({error}): pip install 'evonas[predictors]' "
-            f"or choose another predictor: 'evonas list' shows them"
-        ) from error
+        raise _unavailable(error) from error
     return lightgbm
+
+
+def _unavailable(why: object) -> ComponentError:
+    return ComponentError(
+        f"gradient-boosted trees need LightGBM, which cannot be loaded ({why}): pip install 'evonas[predictors]' "
+        f"or choose another predictor: 'evonas list' shows them"
+    )

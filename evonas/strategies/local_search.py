@@ -18,9 +18,9 @@ class LocalSearch(Generational):
     """Pareto local search (Paquete, Chiarandini and Stuetzle 2004) from the best of `population` uniform genomes.
 
     An archive keeps whom nobody of the climb dominates. A generation is the neighbourhood of one of them, drawn from
-    those that have not been explored: all genomes that differ in one gene. Where all are explored, another climb begins
-    from `population` uniform genomes and an empty archive. With one objective this is the local search of White, Nolen
-    and Savani ("Local search is state of the art for NAS benchmarks", 2020; UAI 2021).
+    those that have not been explored: all genomes of the space that differ in one gene. Where all are explored, another
+    climb begins from `population` uniform genomes and an empty archive. With one objective this is the local search of
+    White, Nolen and Savani ("Local search is state of the art for NAS benchmarks", 2020; UAI 2021).
 
     Deviations: constraints come first, the archive holds the least violating; neighbours are those of the canonical
     genome; a network is never proposed twice, so a climb ends where an earlier one has been; what the gates turn away
@@ -63,10 +63,11 @@ class LocalSearch(Generational):
         self._archive = [rivals[row] for row in least[ranks(losses) == 0]]
 
     def _neighbours(self, genome: Genome) -> list[Genome]:
-        """Return all genomes that differ in one gene."""
-        return [
+        """Return all genomes that differ in one gene and that the space has."""
+        differing = (
             (*genome[:position], option, *genome[position + 1 :])
             for position, gene in enumerate(self.space.genes)
             for option in range(len(gene.options))
             if option != genome[position]
-        ]
+        )
+        return [neighbour for neighbour in differing if self.space.nearest(neighbour)[0] == neighbour]

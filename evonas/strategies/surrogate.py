@@ -27,7 +27,10 @@ from evonas.threads import one_thread
 Design = Literal["uniform", "extremes"]
 
 LISTED = 20_000
-"""Of a space with at most so many genomes networks are predicted at random, without a search."""
+"""Of a space with at most so many genomes networks are predicted at random, without a search.
+
+So they are of a space that holds a list of its networks, as a table does; and not many more than these for a batch.
+"""
 
 LARGE = 500
 """Evaluations of an archive from which `predictions` of a listed space are predicted, and no more."""
@@ -62,8 +65,8 @@ class SurrogateStrategy(Strategy):
     to k - 1 - `lag`, and knows which networks the later ones are; so candidates depend neither on the number of
     workers, nor on the order of arrival, nor on the limits of `ask`. With a lag the choice overlaps evaluations: it is
     made in a thread as soon as the outcomes that it needs are in, while the last `lag` are awaited. A lag of the number
-    of workers keeps them all busy. With a lag of 0 they wait for the last of a batch and for the choice, which knows
-    more.
+    of workers keeps them all busy. With a lag of 0 they wait for the last of a batch and for the choice, which `ask`
+    makes and which knows more.
 
     A replay computes nothing: the first `ask` after it does. Gates count networks of the initial design that they turn
     away; later ones are chosen among those that gates let through, and what was never chosen saved nothing.
@@ -131,22 +134,30 @@ class SurrogateStrategy(Strategy):
     ) -> tuple[Sequence[Genome], PredictedLosses]:
         """Return fresh networks that are worth a look, and what the model predicts of them.
 
-        They are `predictions` networks: of a space of at most `LISTED` genomes all or, anew for each batch, uniform
-        ones (more from an archive of less than `LARGE`, as many as take no longer); else those that NSGA-II meets which
-        starts from the archive's front and minimises expected losses less `optimism` times their deviations. None is
-        among them that `repair` would change, but for its canonical form.
+        They are `predictions` networks: of a table, or a space of at most `LISTED` genomes, all or, anew for each
+        batch, uniform ones (more from an archive of less than `LARGE`, as many as take no longer, up to `LISTED`); else
+        those that NSGA-II meets which starts from the archive's front and minimises expected losses less `optimism`
+        times their deviations. None is among them that `repair` would change, but for its canonical form.
         """
         if self._listed is not None:
             genomes = self._listed.genomes
             rows = [n for n, genome in enumerate(genomes) if genome not in archive.taken and repair(genome) == genome]
-            count = self.predictions * max(LARGE, len(archive.evaluations)) // len(archive.evaluations)
+            affordable = self.predictions * max(LARGE, len(archive.evaluations)) // len(archive.evaluations)
+            count = min(affordable, max(LISTED, self.predictions))
             listed = self._listed.rows(rng.permutation(np.array(rows, dtype=int))[:count])
             return listed.genomes, model.predict(listed)
+
+        def fresh(genome: Genome) -> Genome | None:
+            found = self.fresh(repair(genome), archive.taken, counted=False)
+            if found is None or found == self.space.canonical(repair(found)):
+                return found
+            return None  # the space lacks the repaired genome, and what is nearest needs repair again
+
         return evolved(
             self.space,
             model,
             [member.candidate.genome for member in ParetoFront.of(archive.evaluations, self.goals).members],
-            lambda genome: self.fresh(repair(genome), archive.taken, counted=False),
+            fresh,
             predictions=self.predictions,
             optimism=optimism,
             rng=rng,
@@ -220,15 +231,18 @@ class SurrogateStrategy(Strategy):
         return self._choice(first)()
 
     def _look_ahead(self) -> None:
-        """Begin to choose the batch after the current one, in a thread, if what it needs is in."""
-        if self._batch is None or self._ahead is not None:
+        """Begin to choose the batch after the current one, in a thread, if what it needs is in and others are awaited.
+
+        Nobody waits for the thread of a batch that is never asked for.
+        """
+        if self._batch is None or self._ahead is not None or not self.lag:
             return
         first = self._batch.first + len(self._batch.genomes)
         exhausted = self._first_of(first) != first or not self._batch.genomes
         if exhausted or self._known < first - self.lag:
             return
         future: Future[Batch] = Future()
-        Thread(target=_fulfil, args=(future, self._choice(first)), name="surrogate").start()
+        Thread(target=_fulfil, args=(future, self._choice(first)), name="surrogate", daemon=True).start()
         self._ahead = first, future
 
     def _choice(self, first: int) -> Callable[[], Batch]:

@@ -12,7 +12,10 @@ from evonas.strategies.pymoo_survival import Population
 from evonas.strategies.surrogate_model import LossModel, PredictedLosses
 
 POPULATION = 100
-"""Of NSGA-II on predictions; `predictions` over this are its generations."""
+"""Of NSGA-II on predictions, and children of a generation."""
+
+BRED = 2
+"""Children are bred for so many times the predictions at most: where few of them are new, the search has converged."""
 
 Fresh = Callable[[Genome], Genome | None]
 """Returns the canonical form of a genome if it may be proposed."""
@@ -31,8 +34,8 @@ def evolved(
     """Return the networks that NSGA-II on predictions met, and what is predicted of them.
 
     It starts from the networks `start`, which it breeds from and does not return, and from uniform ones. It ends after
-    about so many `predictions`, or when a generation has no fresh child. What it minimises are the expected losses less
-    `optimism` times their deviations.
+    about so many `predictions`, when a generation has no fresh child, or after `BRED` times as many children, fresh or
+    not. What it minimises are the expected losses less `optimism` times their deviations.
     """
     mating = Mating(space, crossover="uniform", crossover_probability=0.9, mutation=None)
     met: dict[Genome, None] = {}
@@ -56,7 +59,9 @@ def evolved(
         return [], PredictedLosses(*(np.empty((0, len(model.goals.objectives))),) * 2, np.empty(0))
     population = entered([*founders, *uniform])
     parts[0] = parts[0].rows(np.arange(len(founders), len(population)))
-    while len(met) < predictions and len(population) >= 2:
+    for _ in range(BRED * predictions // POPULATION):
+        if len(met) >= predictions or len(population) < 2:
+            break
         population = population.survivors(POPULATION, rng)
         children = novel([tuple(child) for child in mating.children(population, POPULATION // 2, rng)[0]])
         if not children:
