@@ -146,11 +146,13 @@ def hypervolume_gains(points: np.ndarray, front: np.ndarray, reference: np.ndarr
 
     `points` and `front` are losses, shapes (points, objectives) and (members, objectives). Exact, for many points at a
     time: the space below the reference is cut into slabs at the members' last coordinates, and in each slab this is the
-    same question with an objective less.
+    same question with an objective less. Of two objectives the slabs are rectangles, taken all at a time.
     """
     if points.shape[1] == 1:
         gains: np.ndarray = np.maximum(min([reference[0], *front[:, 0]]) - points[:, 0], 0.0)
         return gains
+    if points.shape[1] == 2:
+        return _planar_gains(points, front[(front < reference).all(axis=1)], reference)
     front = front[(front < reference).all(axis=1)]
     front = front[moocore.is_nondominated(front)] if len(front) else front
     front = front[front[:, -1].argsort(kind="stable")]
@@ -162,6 +164,19 @@ def hypervolume_gains(points: np.ndarray, front: np.ndarray, reference: np.ndarr
         if reaching.any():
             areas = hypervolume_gains(points[reaching, :-1], front[:members, :-1], reference[:-1])
             gains[reaching] += heights[reaching] * areas
+    return gains
+
+
+def _planar_gains(points: np.ndarray, front: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """Return the gains of points of two objectives; members of the front are below the reference."""
+    front = front[front[:, 1].argsort(kind="stable")]
+    rights = np.minimum.accumulate(np.concatenate([reference[:1], front[:, 0]]))
+    steps = np.flatnonzero(np.diff(rights, prepend=np.inf))  # where a rectangle begins: at the reference, or a member
+    tops = np.append(front[steps[1:] - 1, 1], reference[1])
+    bottoms = np.concatenate([[-np.inf], tops[:-1]])
+    heights = np.maximum(tops - np.maximum(points[:, 1:], bottoms), 0.0)
+    widths = np.maximum(rights[steps] - points[:, :1], 0.0)
+    gains: np.ndarray = (heights * widths).sum(axis=1)
     return gains
 
 

