@@ -7,9 +7,11 @@ import inspect
 import pkgutil
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
-from rich.console import Group
+from rich.console import Group, RenderableType
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -66,19 +68,15 @@ def entries() -> list[Entry]:
     return sorted(found.values(), key=lambda entry: (order.index(entry.key), entry.component.use))
 
 
-def overview() -> Table:
-    """Return a table of what ships."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("key", "use", ""):
-        table.add_column(column, no_wrap=column == "use", overflow="ignore" if column == "use" else "fold")
-    key = ""
-    for entry in entries():
-        if key and entry.key != key:
-            table.add_row()
-        table.add_row("" if entry.key == key else entry.key, entry.component.use, entry.summary)
-        key = entry.key
-    table.caption, table.caption_justify = "'evonas list NAME' shows the options of one of them", "left"
-    return table
+def overview() -> Group:
+    """Return what ships, by the key that it goes under: the path to name as `use`, and a sentence below it."""
+    lines: list[RenderableType] = []
+    for key, group in groupby(entries(), key=lambda entry: entry.key):
+        lines.append(Text(key, style="bold"))
+        for entry in group:
+            lines.append(Text(f"  {entry.component.use}", overflow="ignore", no_wrap=True))
+            lines.append(Padding(Text(entry.summary, style="dim"), (0, 0, 0, 6)))
+    return Group(*lines, "", Text("'evonas list NAME' shows the options of one of them"))
 
 
 def explain(name: str) -> Group:
