@@ -217,3 +217,21 @@ def test_workers_that_a_lag_leaves_idle_are_told(lag: int, said: bool, tmp_path:
     done = evonas("run", experiment, "--run", "run", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert ("3 of 4 workers can be used" in done.stdout + done.stderr) == said
+
+
+def test_a_job_that_starts_again_continues_also_where_the_space_follows_the_data(tmp_path: Path) -> None:
+    def told(evaluations: int) -> config.Experiment:
+        plain = {
+            "space": {"stem_channels": 2, "cells_per_stage": 1, "stages": 1},
+            "evaluator": {"epochs": 1},
+            "strategy": {"population": 2},
+            "pool": {"use": "evonas.workers.local_pool:LocalPool"},
+            "tracking": None,
+            "evaluations": evaluations,
+        }
+        return config.parse(plain)
+
+    first = search.run_or_resume(told(2), tmp_path / "run")
+    again = search.run_or_resume(told(4), tmp_path / "run")
+    assert len(again.evaluations) == 4
+    assert list(again.outcomes)[:2] == list(first.outcomes)
