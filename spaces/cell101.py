@@ -13,6 +13,7 @@ from evonas.seeds import generator
 from evonas.space import Gene, Genome, Metrics, SearchSpace
 from evonas.spaces import cell101_graph
 from evonas.spaces.cell101_graph import EDGES, MOST_EDGES, OPERATIONS, VERTICES, Graph, genome_of, graph_of
+from evonas.spaces.sizes import image_shape, whole_number
 
 if TYPE_CHECKING:
     from torch import nn
@@ -61,20 +62,10 @@ class Cell101(SearchSpace):
 
     def __post_init__(self) -> None:
         for name in ("stem_channels", "stacks", "modules_per_stack", "classes"):
-            if not _positive(getattr(self, name)):
-                raise ConfigError(f"'{name}' must be a whole number, 1 or more, not {getattr(self, name)!r}")
+            whole_number(name, getattr(self, name), 1)
         if self.stem_channels < VERTICES - 2:
             raise ConfigError(f"'stem_channels' must be 5 or more, one for each inner vertex, not {self.stem_channels}")
-        try:
-            shape = tuple(self.input_shape)
-        except TypeError:
-            shape = ()
-        if len(shape) != 3 or not all(map(_positive, shape)):
-            raise ConfigError(
-                f"'input_shape' must be an image, (channels, height, width), each 1 or more, not {self.input_shape!r}: "
-                "reshape the data to images, or take a space for tables"
-            )
-        object.__setattr__(self, "input_shape", shape)
+        object.__setattr__(self, "input_shape", image_shape(self.input_shape))
 
     def build(self, genome: Genome) -> nn.Module:
         """Return the network: float images (batch, *input_shape) to logits (batch, classes)."""
@@ -187,7 +178,3 @@ def _convolutions(graph: Graph, outputs: int) -> tuple[int, int, int]:
             weights += (KERNELS[operation] * channels[vertex]) ** 2
             filters += channels[vertex]
     return projected, weights, filters
-
-
-def _positive(number: object) -> bool:
-    return isinstance(number, int) and not isinstance(number, bool) and number > 0

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from evonas.errors import ConfigError
 from evonas.space import Gene, Genome, Metrics, SearchSpace
+from evonas.spaces.sizes import image_shape, whole_number
 
 if TYPE_CHECKING:
     from torch import nn
@@ -43,19 +44,9 @@ class Cell201(SearchSpace):
 
     def __post_init__(self) -> None:
         for name in ("stem_channels", "cells_per_stage", "stages", "classes"):
-            if not _positive(getattr(self, name)):
-                raise ConfigError(f"'{name}' must be a whole number, 1 or more, not {getattr(self, name)!r}")
-        try:
-            shape = tuple(self.input_shape)
-        except TypeError:
-            shape = ()
-        if len(shape) != 3 or not all(map(_positive, shape)):
-            raise ConfigError(
-                f"'input_shape' must be an image, (channels, height, width), each 1 or more, not {self.input_shape!r}: "
-                "reshape the data to images, or take a space for tables"
-            )
-        object.__setattr__(self, "input_shape", shape)
-        halvings, side = self.stages - 1, min(shape[1:])
+            whole_number(name, getattr(self, name), 1)
+        object.__setattr__(self, "input_shape", image_shape(self.input_shape))
+        halvings, side = self.stages - 1, min(self.input_shape[1:])
         if side.bit_length() <= halvings:  # side < 2 ** halvings, without building a huge number
             raise ConfigError(
                 f"'stages: {self.stages}' halves the image {halvings} times, but its shorter side has {side} pixels: "
@@ -159,10 +150,6 @@ class Cell201(SearchSpace):
             skeleton += 3 * node
             cells += self.cells_per_stage * node
         return skeleton, 2 * node + channels, cells, node
-
-
-def _positive(number: object) -> bool:
-    return isinstance(number, int) and not isinstance(number, bool) and number > 0
 
 
 def _conv_bn_params(inputs: int, outputs: int, kernel: int) -> int:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from evonas.errors import ConfigError
 from evonas.space import Gene, Genome, Metrics, SearchSpace
+from evonas.spaces.sizes import image_shape, is_whole, whole_number
 
 if TYPE_CHECKING:
     from torch import nn
@@ -44,20 +45,14 @@ class Macro(SearchSpace):
 
     def __post_init__(self) -> None:
         for name in ("stem_channels", "head_channels", "classes"):
-            if not _positive(getattr(self, name)):
-                raise ConfigError(f"'{name}' must be a whole number, 1 or more, not {getattr(self, name)!r}")
-        layers, shape = _tuple(self.layers_per_stage), _tuple(self.input_shape)
-        if not layers or not all(map(_positive, layers)):
+            whole_number(name, getattr(self, name), 1)
+        layers = _tuple(self.layers_per_stage)
+        if not layers or not all(is_whole(number, 1) for number in layers):
             raise ConfigError(
                 f"'layers_per_stage' must be a list of numbers of layers, each 1 or more, not {self.layers_per_stage!r}"
             )
-        if len(shape) != 3 or not all(map(_positive, shape)):
-            raise ConfigError(
-                f"'input_shape' must be an image, (channels, height, width), each 1 or more, not {self.input_shape!r}: "
-                "reshape the data to images, or take a space for tables"
-            )
         object.__setattr__(self, "layers_per_stage", layers)
-        object.__setattr__(self, "input_shape", shape)
+        object.__setattr__(self, "input_shape", image_shape(self.input_shape))
         object.__setattr__(self, "genes", tuple(Gene(f"layer_{n + 1}", OPERATIONS) for n in range(sum(layers))))
 
     def build(self, genome: Genome) -> nn.Module:
@@ -155,10 +150,6 @@ class Macro(SearchSpace):
             blocks = [expansion * inputs * (2 * pixels + 2 * halved) + 2 * returned for expansion, _ in BLOCKS.values()]
             layers.append((identity, *blocks))
         return fixed + self.head_channels * (2 * halved + 1), tuple(layers)
-
-
-def _positive(number: object) -> bool:
-    return isinstance(number, int) and not isinstance(number, bool) and number > 0
 
 
 def _tuple(value: object) -> tuple[int, ...]:

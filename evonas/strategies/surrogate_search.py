@@ -1,4 +1,4 @@
-"""The search on predictions: all networks of a small space, else NSGA-II that starts from the archive's front."""
+"""The search on predictions, where networks cannot be listed: NSGA-II that starts from the archive's front."""
 
 from __future__ import annotations
 
