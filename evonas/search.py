@@ -17,7 +17,7 @@ from evonas import config, run_folder
 from evonas.cache import Cache
 from evonas.cached_pool import CachedPool
 from evonas.component import checked
-from evonas.compose import Search, prepare
+from evonas.compose import Search, prepare, versions
 from evonas.config import CHANGEABLE, Experiment
 from evonas.controller import Controller, replay
 from evonas.early_exit import EarlyExit, Gate
@@ -105,25 +105,24 @@ def _same_search(path: Path, history: History, experiment: Experiment, *, force:
     if not _begun_with(header, experiment):
         raise RunFolderError(_other_experiment(path, experiment, config.parse(history.config)))
     search = prepare(experiment)
-    now = search.header()
-    if now.data_fingerprint != header.data_fingerprint:
+    data_fingerprint = search.data.fingerprint() if search.data else None
+    if data_fingerprint != header.data_fingerprint:
         raise RunFolderError(
             f"{path} was run on other data: its fingerprint is {header.data_fingerprint}, and now it is "
-            f"{now.data_fingerprint}: bring the data back, or start a new run"
+            f"{data_fingerprint}: bring the data back, or start a new run"
         )
     for part, read_then, reads_now in (
-        ("space", header.space_fingerprint, now.space_fingerprint),
-        ("evaluator", header.evaluator_fingerprint, now.evaluator_fingerprint),
+        ("space", header.space_fingerprint, search.space.fingerprint()),
+        ("evaluator", header.evaluator_fingerprint, search.evaluator.fingerprint()),
     ):
         if read_then is not None and reads_now != read_then:
             raise RunFolderError(
                 f"{path}: what its {part} reads has changed: the fingerprint was {read_then}, and now it is "
                 f"{reads_now}: bring the file back, or start a new run"
             )
+    installed = versions()
     changed = [
-        f"{name} {was} -> {now.versions.get(name)}"
-        for name, was in header.versions.items()
-        if now.versions.get(name) != was
+        f"{name} {was} -> {installed.get(name)}" for name, was in header.versions.items() if installed.get(name) != was
     ]
     if changed and not force:
         raise RunFolderError(
