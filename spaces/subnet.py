@@ -1,0 +1,63 @@
+"""A subnet: the stand-alone network of a genome, computing with parts of a supernet's weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+class Subnet(nn.Module):
+    """The network that `build` makes, its parameters replaced by what `takes` gives for each of their names.
+
+    Every forward pass takes the weights anew, so that it sees them as they are and gradients flow to where they were
+    taken from: slices, sums or products of a supernet's parameters. The subnet has no parameters of its own, only its
+    batch norms' statistics. `build` is called under torch's meta device, so that nothing is initialised in vain, and
+    its networks may have no other buffers than those statistics.
+    """
+
+    def __init__(
+        self, build: Callable[[], nn.Module], takes: Mapping[str, Callable[[], Tensor]], device: torch.device
+    ) -> None:
+        super().__init__()
+        with torch.device("meta"):
+            network = build()
+        self._slots: list[tuple[nn.Module, str, Callable[[], Tensor]]] = []
+        for path, module in network.named_modules():
+            for leaf in [name for name, parameter in module._parameters.items() if parameter is not None]:
+                del module._parameters[leaf]
+                self._slots.append((module, leaf, takes[f"{path}.{leaf}" if path else leaf]))
+            _fresh_statistics(module, device)
+        self.network = network
+
+    def forward(self, *inputs: Tensor) -> Any:
+        """Return what the stand-alone network returns."""
+        for module, leaf, take in self._slots:
+            setattr(module, leaf, take())
+        return self.network(*inputs)
+
+    def standalone(self, network: nn.Module) -> nn.Module:
+        """Copy weights and statistics into `network`, which was built for the same genome, and return it.
+
+        Its names are those of the network that the subnet was built as.
+        """
+        names = {module: path for path, module in self.network.named_modules()}
+        state = {
+            f"{names[module]}.{leaf}" if names[module] else leaf: take().detach().clone()
+            for module, leaf, take in self._slots
+        }
+        network.load_state_dict({**state, **self.network.state_dict()})
+        return network
+
+
+def _fresh_statistics(module: nn.Module, device: torch.device) -> None:
+    for name, buffer in module._buffers.items():
+        if buffer is None:
+            continue
+        if not isinstance(module, nn.modules.batchnorm._NormBase):
+            raise TypeError(f"{type(module).__name__} has the buffer '{name}', which a subnet cannot make")
+        module._buffers[name] = torch.empty_like(buffer, device=device)
+    if isinstance(module, nn.modules.batchnorm._NormBase):
+        module.reset_running_stats()

@@ -1,0 +1,1 @@
+"""Training supernets: one method a file."""
