@@ -15,12 +15,13 @@ from toy import ToyEvaluator, ToySpace, header, toy_goals
 from evonas.controller import Controller, replay
 from evonas.early_exit import EarlyExit, Gate
 from evonas.errors import EvonasError, SearchStopped
-from evonas.evaluation import Candidate, Evaluation, Failure, FailureKind, Outcome, Source, evaluate
+from evonas.evaluation import Candidate, Evaluation, Failure, FailureKind, Fidelity, Outcome, Source, evaluate
 from evonas.history import JOURNAL, Generation, History
 from evonas.journal import Asked, Closed, Finished, Journal, read
 from evonas.pareto import digest
 from evonas.pool import WorkerPool
 from evonas.strategies.base import Strategy
+from evonas.strategies.mo_asha import MOASHA
 from evonas.strategies.pymoo_nsga2 import NSGA2
 from evonas.strategies.pymoo_steady_state import SteadyStateNSGA2
 from evonas.strategies.random_search import RandomSearch
@@ -89,6 +90,12 @@ def steady_state(early_exit: EarlyExit) -> Strategy:
     return SteadyStateNSGA2(early_exit.space, toy_goals(), early_exit.admit, 5, population=12, lag=7)
 
 
+def climbing(early_exit: EarlyExit) -> Strategy:
+    """Climb from one epoch to all; the toy measures both alike."""
+    fidelities = {Fidelity(Source.TABULAR, 1): ToyEvaluator.metrics, Fidelity(Source.TABULAR): ToyEvaluator.metrics}
+    return MOASHA(early_exit.space, toy_goals(), early_exit.admit, 5, fidelities, population=12, lag=7)
+
+
 def search(
     folder: Path,
     pool: WorkerPool | None = None,
@@ -131,7 +138,7 @@ def facts(folder: Path) -> Facts:
     return digest(history.evaluations), history.front.digest(), dict(history.turned_away), failures
 
 
-@pytest.fixture(scope="module", params=[nsga2, random_search, steady_state])
+@pytest.fixture(scope="module", params=[nsga2, random_search, steady_state, climbing])
 def finished(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, bytes, Facts]:
     """A strategy, the journal of its uninterrupted search, and the facts of that."""
     folder = tmp_path_factory.mktemp("uninterrupted")
