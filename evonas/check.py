@@ -68,6 +68,8 @@ def _costs(search: Search) -> Iterator[str]:
             yield f"rehearsed: {network} is turned away by the evaluator's gate {exit_}"
             continue
         yield f"rehearsed: {network} works; about {seconds[-1]:.1f} s for an evaluation"
+    if len(rungs := search.evaluator.fidelities) > 1:
+        yield f"fidelities: {', then '.join(map(str, rungs))}; what is evaluated below the last costs less than this:"
     workers = workers_of(experiment)
     total = float(np.mean(seconds)) * experiment.evaluations
     yield (

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+from collections import Counter
 from pathlib import Path
 
 import pytest
 from evaluator_contract import EvaluatorContract
 from one_thread import one_thread  # noqa: F401
+from pyarrow import parquet
+from rich.console import Console
 from tiny_space import TinySpace
 
+from evonas import search
 from evonas.component import Component
-from evonas.config import parse
+from evonas.config import Experiment, parse
 from evonas.errors import ConfigError
 from evonas.evaluation import (
     Candidate,
@@ -18,18 +24,22 @@ from evonas.evaluation import (
     Evaluator,
     Fidelity,
     Metric,
+    Outcome,
     Source,
     batches,
     evaluate,
     evaluate_many,
 )
+from evonas.history import History
 from evonas.pareto import untimed
+from evonas.reports.table import fidelities_table
 from evonas.space import Genome, Metrics, SearchSpace
+from evonas.tracking.base import Tracker
 from evonas.workers.datasets import digits
 from evonas.workers.ladder import Ladder
 from evonas.workers.trained import Trained
 
-DATA = digits(train_size=100)
+DATA, DATA80 = digits(train_size=100), digits(train_size=80)
 GENOMES: list[Genome] = [(2, 1, 1), (0, 1, 0), (1, 2, 1)]
 GUESS, TRAINED = (
     Component("test_ladder:Guess"),
@@ -149,3 +159,118 @@ def test_rungs_of_an_experiment_are_completed_and_checked_and_overridden() -> No
         parse({"evaluator": {**given, "rungs": [{"use": GUESS.use, "bais": 1.0}, TRAINED.plain()]}})
     with pytest.raises(ConfigError, match="rungs"):
         parse({"evaluator": {**given, "rungs": GUESS.plain()}})
+
+
+def climbing(**changes: object) -> Experiment:
+    return parse(
+        {
+            "space": "tiny_space:TinySpace",
+            "data": {"use": "evonas.workers.datasets:digits", "train_size": 80},
+            "evaluator": {
+                "use": "evonas.workers.ladder:Ladder",
+                "rungs": [GUESS.plain(), {"use": TRAINED.use, "epochs": 3, "rungs": [1, 2], "shift": 1}],
+            },
+            "strategy": {"use": "evonas.strategies.mo_asha:MOASHA", "eta": 2, "population": 6, "lag": 3},
+            "evaluations": 26,
+            "pool": "evonas.workers.local_pool:LocalPool",
+            "tracking": None,
+            **changes,
+        }
+    )
+
+
+def archive(history: History) -> list[tuple[Candidate, str, int, Metrics]]:
+    """Return what was evaluated, timings aside."""
+    return [(e.candidate, str(e.fidelity), e.seed, untimed(e.metrics)) for e in history.evaluations]
+
+
+class Cutter(Tracker):
+    """Interrupts a search after so many outcomes."""
+
+    def __init__(self, after: int) -> None:
+        self.after = after
+
+    def outcome(self, history: History, outcome: Outcome) -> None:
+        if len(history.outcomes) == self.after:
+            raise KeyboardInterrupt
+
+
+def run_or_resume(path: Path, *trackers: Tracker) -> History:
+    return search.run_or_resume(climbing(), path, lambda search, path: trackers)
+
+
+@pytest.fixture(scope="module")
+def climbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, History]:
+    return search.run(climbing(), tmp_path_factory.mktemp("climbed") / "run")
+
+
+def test_a_search_climbs_and_its_front_holds_only_what_was_measured_at_the_top(climbed: tuple[Path, History]) -> None:
+    _, history = climbed
+    assert [str(fidelity) for fidelity in history.spent] == [
+        "zero_cost",
+        "trained, 1 epoch",
+        "trained, 2 epochs",
+        "trained",
+    ]
+    assert history.front.members
+    assert all(member.candidate.at_top and member.source is Source.TRAINED for member in history.front.members)
+    scratch = Trained(TinySpace(), DATA80, 0, epochs=3, shift=1)
+    for evaluation in history.evaluations:
+        candidate, costs = evaluation.candidate, TinySpace().costs(evaluation.candidate.genome)
+        assert {name: evaluation.metrics[name] for name in costs} == costs, "exact at every rung"
+        if evaluation.source is Source.TRAINED:
+            measured = scratch.measure(candidate.genome, candidate.budget)
+            assert untimed(evaluation.metrics) == untimed({**costs, **measured})
+            assert history.candidates[candidate.parents[0]].genome == candidate.genome
+
+
+def test_what_it_cost_is_told_by_fidelity(climbed: tuple[Path, History]) -> None:
+    path, history = climbed
+    told = json.loads((path / "front.json").read_text())["fidelities"]
+    assert [(row["source"], row["budget"]) for row in told] == [
+        ("zero_cost", None), ("trained", 1), ("trained", 2), ("trained", None)
+    ]  # fmt: skip
+    assert sum(row["evaluated"] for row in told) == len(history.evaluations)
+    table = parquet.read_table(path / "evaluations.parquet")
+    assert Counter(zip(table["source"].to_pylist(), table["budget"].to_pylist(), strict=True)) == Counter(
+        {(row["source"], row["budget"]): row["evaluated"] for row in told}
+    )
+    console = Console(width=80)
+    with console.capture() as shown:
+        console.print(fidelities_table(history))
+    rows = {line.rpartition("  ")[0].strip().partition("  ")[0] for line in shown.get().splitlines()}
+    assert rows >= {str(fidelity) for fidelity in history.spent}
+
+
+def test_weights_are_kept_for_those_who_may_still_climb(climbed: tuple[Path, History]) -> None:
+    path, history = climbed
+    highest = {e.candidate.genome: e.fidelity for e in history.evaluations}
+    waiting = [fidelity for fidelity in highest.values() if fidelity.budget is not None]
+    assert len(list((path / "weights").iterdir())) == len(waiting) > 0
+
+
+@pytest.mark.parametrize("lose", [False, True])
+def test_a_search_cut_while_it_climbs_ends_as_the_uninterrupted(
+    lose: bool, climbed: tuple[Path, History], tmp_path: Path
+) -> None:
+    path = tmp_path / "run"
+    for after in (12, 20):
+        with pytest.raises(KeyboardInterrupt):
+            run_or_resume(path, Cutter(after))
+        if lose:
+            shutil.rmtree(path / "weights")
+    history = run_or_resume(path)
+    assert archive(history) == archive(climbed[1])
+    assert history.front.digest() == climbed[1].front.digest()
+
+
+def test_many_workers_find_the_same(climbed: tuple[Path, History], tmp_path: Path) -> None:
+    pool = {
+        "use": "evonas.workers.simulated_pool:SimulatedPool",
+        "workers": 3,
+        "sigma": 1.0,
+        "failure_rate": 0.1,
+        "retries": 9,
+    }
+    _, history = search.run(climbing(pool=pool), tmp_path / "run")
+    assert archive(history) == archive(climbed[1])
