@@ -15,7 +15,7 @@ from toy import ToyEvaluator, ToySpace, header, toy_goals
 from evonas.controller import Controller, replay
 from evonas.early_exit import EarlyExit, Gate
 from evonas.errors import EvonasError, SearchStopped
-from evonas.evaluation import Candidate, Evaluation, Failure, FailureKind, Outcome, evaluate
+from evonas.evaluation import Candidate, Evaluation, Failure, FailureKind, Outcome, Source, evaluate
 from evonas.history import JOURNAL, Generation, History
 from evonas.journal import Asked, Closed, Finished, Journal, read
 from evonas.pareto import digest
@@ -334,6 +334,10 @@ class Repeating(RandomSearch):
             lambda c: [Candidate(1, c.genome, 0, budget=2), Candidate(2, c.genome, 0, budget=2)],
             "proposed candidate 2 .*",
         ),
+        (
+            lambda c: [Candidate(n, c.genome, 0, source=Source.ZERO_COST) for n in (1, 2)],
+            "proposed candidate 2 .* at the same source and budget",
+        ),
         (lambda c: [Candidate(1, (0,) * 6, 0), Candidate(1, (1,) * 6, 0)], "proposed candidate 1 .* ids must be new"),
     ],
 )
@@ -345,11 +349,14 @@ def test_a_strategy_that_repeats_itself_is_refused(
     assert len(History.read(tmp_path).candidates) == 1, "and the journal stays sound"
 
 
-def test_a_network_may_be_evaluated_again_with_another_budget(tmp_path: Path) -> None:
+def test_a_network_may_be_evaluated_again_with_another_budget_or_source(tmp_path: Path) -> None:
     def again(first: Candidate) -> list[Candidate]:
-        return [Candidate(1, first.genome, 0, (0,), budget=2), Candidate(2, first.genome, 0, (0,), budget=4)]
+        few, more = Candidate(1, first.genome, 0, (0,), budget=2), Candidate(2, first.genome, 0, (0,), budget=4)
+        return [few, more, Candidate(3, first.genome, 0, (0,), source=Source.ZERO_COST)]
 
-    assert len(search(tmp_path, strategy=lambda e: Repeating(e, again), evaluations=3).outcomes) == 3
+    history = search(tmp_path, strategy=lambda e: Repeating(e, again), evaluations=4)
+    assert len(history.outcomes) == 4
+    assert {member.candidate.id for member in history.front.members} <= {0}, "whatever lower fidelities say"
 
 
 def test_a_resumed_search_knows_what_was_proposed_before(tmp_path: Path) -> None:
