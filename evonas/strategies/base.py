@@ -62,6 +62,13 @@ class Strategy(ABC):
     def tell(self, outcome: Outcome) -> None:
         """Take the outcome of an adopted candidate; outcomes come in any order."""
 
+    def settled(self, candidate: Candidate) -> int:
+        """Return how many of the first candidates surely had their outcomes when this one was proposed, by their ids.
+
+        It is the same on any number of workers, and asked when the candidate is adopted; 0 where that is not known.
+        """
+        return 0
+
     def generator(self, number: int) -> np.random.Generator:
         """Return the generator of the ask with that number."""
         return generator(self.seed, "ask", number)

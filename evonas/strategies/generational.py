@@ -62,6 +62,10 @@ class Generational(Strategy):
         self._open.update(candidate.id for candidate in candidates)
         self._generation = max([self._generation, *(candidate.generation for candidate in candidates)])
 
+    def settled(self, candidate: Candidate) -> int:
+        """Return how many candidates the generations before have."""
+        return min(self._open)
+
     def tell(self, outcome: Outcome) -> None:
         """Keep an evaluation; the last outcome of a generation decides who survives."""
         self._open.discard(outcome.candidate.id)

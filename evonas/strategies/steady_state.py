@@ -85,6 +85,10 @@ class SteadyState(Strategy):
         """Return the generation that a ticket is reported in."""
         return ticket // self.population_size
 
+    def settled(self, candidate: Candidate) -> int:
+        """Return how many outcomes are committed for certain when the candidate's ticket is bred."""
+        return max(0, candidate.id - self.lag + 1) if self.deterministic else 0
+
     def tell(self, outcome: Outcome) -> None:
         """Commit an outcome, or keep it until its turn."""
         if self.deterministic:

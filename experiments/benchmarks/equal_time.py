@@ -1,0 +1,140 @@
+"""One search on Fashion-MNIST by five methods at equal wall time: which finds the best front, and how soon?
+
+    python experiments/benchmarks/equal_time.py [--seeds 2] [--seconds 300] [--only NAME ...] [--runs FOLDER] [...]
+
+All search `experiments/fashion_mnist.yaml` (10,000 training images; error and MACs) on 2 workers for so many seconds:
+
+  random            networks drawn uniformly, each trained
+  trained NSGA-II   population 20; no gate, no predictor, as NSGA-Net searches
+  surrogate         ExpectedHypervolume, networks trained
+  inherited         NSGA-II on weights of a supernet (`experiments/supernet_fashion.yaml`), whose training counts
+  multi-fidelity    MO-ASHA: trained for an epoch, and for all epochs where that was promising
+
+What a search took for its front after an eighth, a quarter, half and all of the time is then trained again in the same
+way, whatever found it: from scratch, with another seed, and measured on the test split, which no search has seen. Of a
+front of more members than `--members`, those that span the most hypervolume are taken. The table has the hypervolume of
+the fronts so trained, and the share of the time after which a method's front was first as good as that of trained
+NSGA-II at the end: an eighth is the goal.
+
+A finished search stays in `--runs`, and so does every network that was trained again: the benchmark can be cut. It
+wants two cores that do nothing else, for seeds x methods x seconds and about a third more.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import statistics
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from equal_time_runs import history_at, retrained, searched, supernet
+
+from evonas.errors import EvonasError
+from evonas.goals import Goals
+from evonas.history import History
+from evonas.pareto import normalised_hypervolume
+from evonas.space import Genome, Metrics
+
+SHARES = (0.125, 0.25, 0.5, 1.0)
+BASELINE = "trained NSGA-II"
+NSGA2 = "{use: evonas.strategies.pymoo_nsga2:NSGA2, population: 20}"
+TRAINED = {
+    "random": ["strategy={use: evonas.strategies.random_search:RandomSearch}"],
+    BASELINE: [f"strategy={NSGA2}"],
+    "surrogate": ["strategy={use: evonas.strategies.expected_hypervolume:ExpectedHypervolume}"],
+    "multi-fidelity": ["strategy={use: evonas.strategies.mo_asha:MOASHA}", "evaluator.rungs=[1]"],
+}
+INHERITED = "inherited"
+CONTESTANTS = (*TRAINED, INHERITED)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    options = _options(arguments)
+    fronts = {(name, seed): _search(options, name, seed) for seed in range(options.seeds) for name in options.only}
+    chosen = {key: [_spread(history, options.members) for history in at] for key, at in fronts.items()}
+    wanted = {genome for fronts_ in chosen.values() for front in fronts_ for genome in front}
+    again = retrained(options.runs / "retrained", wanted, [f"evaluator.epochs={options.epochs}"])
+    goals = next(iter(fronts.values()))[-1].goals
+    reached = {key: [_hypervolume(front, again, goals) for front in at] for key, at in chosen.items()}
+    _print(options, fronts, reached)
+
+
+def _search(options: argparse.Namespace, name: str, seed: int) -> list[History]:
+    """Search, unless that was done, and return what was known after each share of the time."""
+    folder: Path = options.runs / f"seed-{seed}"
+    path, settings = folder / name.replace(" ", "-"), [f"seed={seed}", f"evaluator.epochs={options.epochs}"]
+    spent = 0.0
+    if name == INHERITED:
+        weights, spent = supernet(folder / "supernet", [f"seed={seed}", f"epochs={options.supernet_epochs}"])
+        evaluator = "{" + f"use: evonas.workers.inherited:Inherited, supernet: {weights}" + "}"
+        settings = [f"seed={seed}", f"strategy={NSGA2}", f"evaluator={evaluator}"]
+    else:
+        settings += TRAINED[name]
+    searched(path, settings, options.seconds - spent)
+    return [history_at(path, share * options.seconds - spent) for share in SHARES]
+
+
+def _spread(history: History, members: int) -> list[Genome]:
+    """Return at most so many members of a front, each the one that adds most hypervolume to those before it."""
+    front, chosen = list(history.front.members), list[int]()
+    losses = history.front.losses
+    while len(chosen) < min(members, len(front)):
+        left = [number for number in range(len(front)) if number not in chosen]
+        chosen.append(max(left, key=lambda n: normalised_hypervolume(losses[[*chosen, n]], history.goals)))
+    return [front[number].candidate.genome for number in chosen]
+
+
+def _hypervolume(front: Sequence[Genome], again: Mapping[Genome, Metrics], goals: Goals) -> float:
+    if not front:
+        return 0.0
+    return normalised_hypervolume(np.array([goals.losses(again[genome]) for genome in front]), goals)
+
+
+def _print(
+    options: argparse.Namespace,
+    fronts: Mapping[tuple[str, int], list[History]],
+    reached: Mapping[tuple[str, int], list[float]],
+) -> None:
+    shares = "".join(f"{share:>9.3g}" for share in SHARES)
+    print(f"\nhypervolume on the test split after a share of {options.seconds:.0f} s, networks trained again\n")
+    print(f"{'method':<16}{'seed':>5}{'networks':>10}{'front':>7}{shares}{'as NSGA-II after':>18}")
+    needed: dict[str, list[float | None]] = {name: [] for name in options.only}
+    for seed, name in itertools.product(range(options.seeds), options.only):
+        last, values = fronts[name, seed][-1], reached[name, seed]
+        share = None
+        if BASELINE in options.only:
+            target = reached[BASELINE, seed][-1]
+            share = next((share for share, value in zip(SHARES, values, strict=True) if value >= target), None)
+        needed[name].append(share)
+        columns = "".join(f"{value:9.4f}" for value in values)
+        print(f"{name:<16}{seed:5}{len(last.evaluations):10}{len(last.front.members):7}{columns}"
+              f"{'never' if share is None else f'{share:.3g}':>18}")  # fmt: skip
+    print()
+    for name in options.only:
+        mean = [statistics.mean(reached[name, seed][i] for seed in range(options.seeds)) for i in range(len(SHARES))]
+        columns = "".join(f"{value:9.4f}" for value in mean)
+        print(f"{name:<16}{'mean':>5}{'':17}{columns}")
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--seconds", type=float, default=300, help="of every search (%(default)s)")
+    parser.add_argument("--epochs", type=int, default=3, help="of a trained network (%(default)s)")
+    parser.add_argument("--supernet-epochs", type=int, default=4, help="of a supernet (%(default)s)")
+    parser.add_argument("--members", type=int, default=8, help="of a front, to be trained again (%(default)s)")
+    parser.add_argument("--only", nargs="+", choices=CONTESTANTS, default=list(CONTESTANTS), metavar="NAME",
+                        help=", ".join(CONTESTANTS))  # fmt: skip
+    parser.add_argument("--runs", type=Path, default=Path("runs/equal_time"), help="what is kept (%(default)s)")
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except EvonasError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)

@@ -1,0 +1,127 @@
+"""What `equal_time.py` runs: searches that end when their time is over, and networks trained again, tested once."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from evonas import config, journal, search
+from evonas.compose import prepare
+from evonas.config import Experiment
+from evonas.dataset import Dataset
+from evonas.evaluation import Candidate, Evaluation, Outcome
+from evonas.goals import Goals
+from evonas.history import JOURNAL, History
+from evonas.journal import Finished
+from evonas.space import Genome, Metrics, SearchSpace
+from evonas.strategies.base import Admit, Strategy
+from evonas.tracking.base import Tracker
+
+EXPERIMENT = Path(__file__).resolve().parents[1] / "fashion_mnist.yaml"
+FOREVER = 1_000_000
+RETRAINING_SEED = 10_000
+"""Of the networks that are trained again: no search has it, and equal networks get equal numbers."""
+
+
+class TimeIsOver(BaseException):
+    """Raised by a tracker to end a search as an interrupt does: the journal is whole, and the search could go on."""
+
+
+class TimeLimit(Tracker):
+    """Ends a search after so many seconds."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+
+    def outcome(self, history: History, outcome: Outcome) -> None:
+        """End the search if it is time."""
+        if history.elapsed >= self.seconds:
+            raise TimeIsOver
+
+
+class Listed(Strategy):
+    """Proposes the genomes that it is given, and then nothing."""
+
+    def __init__(
+        self, space: SearchSpace, goals: Goals, admit: Admit, seed: int, *, genomes: Sequence[Sequence[int]]
+    ) -> None:
+        super().__init__(space, goals, admit, seed)
+        self._genomes = [tuple(genome) for genome in genomes]
+
+    def ask(self, limit: int) -> list[Candidate]:
+        """Return all that was not asked yet."""
+        fresh = [genome for genome in self._genomes if genome not in self._seen]
+        candidates = [Candidate(self._next_id + number, genome, 0) for number, genome in enumerate(fresh)]
+        self.adopt(candidates)
+        return candidates
+
+    def tell(self, outcome: Outcome) -> None:
+        """Take the outcome, which changes nothing."""
+
+
+def on_the_test_split(folder: Path | None = None, train_size: int = 10_000) -> Dataset:
+    """Return Fashion-MNIST with its test split in the place of the one that networks are measured on."""
+    from evonas.workers.datasets import fashion_mnist
+
+    data = fashion_mnist(folder, train_size=train_size, valid_fraction=0.1)
+    return dataclasses.replace(data, valid=data.test)
+
+
+def experiment(overrides: Sequence[str]) -> Experiment:
+    """Return the experiment, complete: with what its space takes from the data."""
+    settings = [f"evaluations={FOREVER}", "tracking=null", "pool.workers=2", *overrides]
+    return prepare(config.load(EXPERIMENT, settings)).experiment
+
+
+def searched(path: Path, overrides: Sequence[str], seconds: float) -> None:
+    """Search for so many seconds in the run folder `path`, unless that was done before; one that was cut goes on."""
+    if (path / JOURNAL).is_file():
+        history = History.read(path)
+        if history.elapsed >= seconds or history.closed is not None:
+            return
+    print(f"{path}: searching for {seconds:.0f} s", file=sys.stderr)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        search.run_or_resume(experiment(overrides), path, lambda search, path: [TimeLimit(seconds)])
+    except TimeIsOver:
+        return
+
+
+def history_at(path: Path, seconds: float) -> History:
+    """Return what was known in a search after so many of its seconds."""
+    return History.replay(_until(journal.read(path / JOURNAL), seconds))
+
+
+def _until(events: Iterable[journal.Event], seconds: float) -> Iterator[journal.Event]:
+    for event in events:
+        if isinstance(event, Finished) and event.elapsed > seconds:
+            return
+        yield event
+
+
+def retrained(folder: Path, genomes: Iterable[Genome], overrides: Sequence[str]) -> Mapping[Genome, Metrics]:
+    """Train networks from scratch, all in the same way, and measure them on the test split; each is trained once."""
+    kept = {genome: metrics for path in sorted(folder.glob("*")) for genome, metrics in _measured(path)}
+    missing = sorted(set(genomes) - kept.keys())
+    if missing:
+        name = hashlib.sha256(json.dumps(missing).encode()).hexdigest()[:12]
+        use = "{" + f"use: equal_time_runs:Listed, genomes: {json.dumps(missing)}" + "}"
+        print(f"{folder / name}: training {len(missing)} networks again", file=sys.stderr)
+        folder.mkdir(parents=True, exist_ok=True)
+        settings = [
+            "data={use: equal_time_runs:on_the_test_split}",
+            f"strategy={use}",
+            f"seed={RETRAINING_SEED}",
+            *overrides,
+        ]
+        search.run_or_resume(experiment(settings), folder / name, lambda search, path: [])
+        kept |= dict(_measured(folder / name))
+    return kept
+
+
+def _measured(path: Path) -> list[tuple[Genome, Metrics]]:
+    return [(e.candidate.genome, e.metrics) for e in History.read(path).evaluations if isinstance(e, Evaluation)]
