@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
-from evonas import config_supernet
 from evonas.component import Component, checked
 from evonas.compose import space_and_data, versions
 from evonas.config_supernet import CHANGEABLE, SupernetExperiment
 from evonas.dataset import Dataset
-from evonas.errors import ConfigError, EvonasError, ResourceError, RunFolderError
+from evonas.errors import EvonasError, ResourceError, RunFolderError
 from evonas.run_folder import LOCK, locked
 from evonas.signals import terminable
 from evonas.space import SearchSpace
@@ -176,7 +176,7 @@ def _make(path: Path, identity: str) -> None:
 def _check_same(path: Path, header: SupernetHeader, prepared: Prepared) -> None:
     """Raise RunFolderError unless the folder was begun with this training."""
     if header.config_hash != prepared.experiment.identity():
-        was, now = _decisive(header), prepared.experiment.decisive()
+        was, now = _decisive(header.config), _decisive(prepared.experiment.plain())
         changed = [key for key in {**was, **now} if was.get(key) != now.get(key)]
         raise RunFolderError(
             f"{path} belongs to another training: {', '.join(changed) or 'its config'} would change, and only "
@@ -202,8 +202,11 @@ def _check_same(path: Path, header: SupernetHeader, prepared: Prepared) -> None:
         )
 
 
-def _decisive(header: SupernetHeader) -> dict[str, object]:
-    try:
-        return config_supernet.parse(header.config).decisive()
-    except ConfigError:  # what it names is not there any more
-        return {}
+def _decisive(config: Mapping[str, Any]) -> dict[str, object]:
+    """Return what decides the weights, options of parts one by one (`recipe.epochs`), to tell what differs."""
+    decisive: dict[str, object] = {}
+    for key, value in config.items():
+        if key not in CHANGEABLE:
+            parts = value if isinstance(value, Mapping) else {"": value}
+            decisive |= {f"{key}.{part}".rstrip("."): plain for part, plain in parts.items()}
+    return decisive
