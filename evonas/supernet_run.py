@@ -10,11 +10,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from evonas import config_supernet
 from evonas.component import Component, checked
 from evonas.compose import space_and_data, versions
 from evonas.config_supernet import CHANGEABLE, SupernetExperiment
 from evonas.dataset import Dataset
-from evonas.errors import EvonasError, ResourceError, RunFolderError
+from evonas.errors import ConfigError, EvonasError, ResourceError, RunFolderError
 from evonas.run_folder import LOCK, locked
 from evonas.signals import terminable
 from evonas.space import SearchSpace
@@ -175,7 +176,7 @@ def _make(path: Path, identity: str) -> None:
 
 def _check_same(path: Path, header: SupernetHeader, prepared: Prepared) -> None:
     """Raise RunFolderError unless the folder was begun with this training."""
-    if header.config_hash != prepared.experiment.identity():
+    if not _begun_with(header, prepared.experiment):
         was, now = _decisive(header.config), _decisive(prepared.experiment.plain())
         changed = [key for key in {**was, **now} if was.get(key) != now.get(key)]
         raise RunFolderError(
@@ -200,6 +201,15 @@ def _check_same(path: Path, header: SupernetHeader, prepared: Prepared) -> None:
             f"{path} was trained with other versions ({', '.join(changed)}): install those, or train anew in another "
             f"folder"
         )
+
+
+def _begun_with(header: SupernetHeader, experiment: SupernetExperiment) -> bool:
+    """Say whether a training began with this experiment; options that are new since had their defaults there."""
+    identity = experiment.identity()
+    try:
+        return identity == header.config_hash or identity == config_supernet.parse(header.config).identity()
+    except ConfigError:  # what it names is not there any more
+        return False
 
 
 def _decisive(config: Mapping[str, Any]) -> dict[str, object]:

@@ -22,7 +22,7 @@ def trained(folder: Path, **changes: object) -> dict[str, np.ndarray]:
     return dict(files.load(folder).arrays)
 
 
-@pytest.mark.filterwarnings("ignore:.use_push_based_shuffle. is deprecated:DeprecationWarning")  # of Ray by Ray
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:ray.data.context")  # what Ray says of its own settings
 @pytest.mark.usefixtures("ray_cluster")
 def test_two_workers_of_which_one_dies_give_the_weights_of_one(tmp_path: Path) -> None:
     method = {"use": "plain_supernet:DyingOnce", "marker": str(tmp_path / "died"), "dies_at": 3}
