@@ -39,7 +39,7 @@ def test_a_step_trains_one_subnet_on_the_labels_as_if_it_were_alone() -> None:
     supernet.zero_grad()
     alone = torch.nn.functional.cross_entropy(subnet_of(supernet, genome)(batch.inputs), batch.labels)
     alone.backward()
-    assert float(loss) == pytest.approx(float(alone))
+    assert float(loss) == pytest.approx(alone.item())
     assert own.keys() == gradients(supernet).keys()
     for name, gradient in gradients(supernet).items():
         torch.testing.assert_close(own[name], gradient, rtol=1e-4, atol=1e-6)
