@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 import threading
@@ -19,8 +20,8 @@ from evonas.workers.ray_session import connect, living_nodes
 RESTARTS = 3
 """So many deaths of workers a training survives: it starts again from its last checkpoint."""
 
-LOOK_SECONDS = "0.5"
-"""How often Ray Train looks whether its workers live, unless the environment says otherwise."""
+PATIENCE = {"RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5", "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "600"}
+"""How often Ray Train looks whether workers live, and how long they may take to start, in its own variables."""
 
 NEWS_SECONDS = 0.2
 
@@ -142,7 +143,10 @@ def _fit(
         except BaseException as error:  # raised again in the main thread
             failures.append(error)
 
-    settings = {"RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": LOOK_SECONDS, "RAY_CHDIR_TO_TRIAL_DIR": "0"}
+    settings = {
+        "RAY_CHDIR_TO_TRIAL_DIR": "0",
+        **{name: os.environ.get(name, value) for name, value in PATIENCE.items()},
+    }
     thread = threading.Thread(target=fit, name="evonas-ray-train", daemon=True)
     try:
         with environment(settings):
