@@ -41,10 +41,14 @@ class OperationSupernet(nn.Module, Supernet):
     def shares(self, genome: Genome) -> Callable[[str], Share]:
         """Return what says, for the path of each parameter of the genome's network, what it is of the weights."""
 
+    def skeleton(self, genome: Genome) -> nn.Module:
+        """Return the network of a genome on torch's meta device: built anew, unless overridden by what is quicker."""
+        return self.space.build(genome)
+
     def subnet(self, genome: Genome) -> Subnet:
         """Return the network of a genome on the shared weights, see Supernet."""
         with torch.device("meta"):
-            network = self.space.build(genome)
+            network = self.skeleton(genome)
         share = self.shares(genome)
         takes = {path: self._take(share(path)) for path, _ in network.named_parameters()}
         return Subnet(lambda: network, takes, next(self.parameters()).device)

@@ -25,6 +25,7 @@ def _operations(c: int, *, reduces: bool) -> int:
 
 class TestNASNetCellSupernet(SupernetContract):
     space = TINY
+    sampled = 3
     weights = (
         (9 * 6 + 2 * 6)  # the stem has 3 x 2 channels
         + (6 * 2 + 2 * 2) + (6 * 2 + 2 * 2) + 4 * _operations(2, reduces=False)
@@ -39,9 +40,9 @@ class TestNASNetCellSupernet(SupernetContract):
 
 class TestWithAuxiliaryHead(SupernetContract):
     space = NASNetCell(
-        operations="nsga", blocks=3, channels=2, layers=4, input_shape=(1, 8, 8), classes=3, auxiliary=True
+        operations="nsga", blocks=3, channels=2, layers=3, input_shape=(1, 8, 8), classes=3, auxiliary=True
     )
-    sampled = 2
+    sampled = 1
 
     @property
     def weights(self) -> int:  # type: ignore[override]

@@ -56,7 +56,8 @@ def main() -> None:
                 began = time.process_time()
                 errors[name][number] = evaluator.measure(genome, None)["valid_error"]
                 seconds[name][number] = time.process_time() - began
-            print(f"{number + 1}/{options.networks}: trained in {seconds['trained'][number]:.1f} s", flush=True)
+            took = ", ".join(f"{name} {each[number]:.2f} s" for name, each in seconds.items())
+            print(f"{number + 1}/{options.networks}: {took}", flush=True)
     print(f"{'':28}{'s a network':>12}{'cheaper':>9}{'tau':>7}")
     for name in ways:
         ratio = seconds["trained"].sum() / seconds[name].sum()
