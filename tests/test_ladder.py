@@ -72,6 +72,12 @@ class Guess(Evaluator):
     def prepare(self) -> None:
         self.prepared += 1
 
+    def share(self) -> str:
+        return "read once"
+
+    def adopt(self, shared: object) -> None:
+        self.adopted = shared
+
 
 def ladder(*rungs: Component, run_folder: Path | None = None, seed: int = 3) -> Ladder:
     return Ladder(TinySpace(), seed, DATA, run_folder, rungs=rungs or (GUESS, TRAINED))
@@ -129,6 +135,12 @@ def test_the_top_says_what_may_be_traded_off_and_every_rung_is_prepared_and_read
     evaluator.prepare()
     assert evaluator.at(Source.ZERO_COST).prepared == 1  # type: ignore[attr-defined]
     assert ladder().fingerprint() != ladder(Component(GUESS.use, {"bias": 1.0}), TRAINED).fingerprint()
+
+
+def test_what_a_rung_has_read_reaches_that_rung_on_a_worker() -> None:
+    driver, worker = ladder(), ladder()
+    worker.adopt(driver.share())
+    assert worker.at(Source.ZERO_COST).adopted == "read once"  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(
