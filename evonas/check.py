@@ -39,7 +39,8 @@ def report(experiment: Experiment) -> Iterator[str]:
     pool = checked(experiment.pool, WorkerPool)
     yield f"pool: {pool.use} is started by 'run' only: whether its workers fit is not known yet"
     yield from _costs(search)
-    yield "'evonas plan' says more: gates, hours and disk for several numbers of workers"
+    if len(search.evaluator.fidelities) == 1:
+        yield "'evonas plan' says more: gates, hours and disk for several numbers of workers"
 
 
 def _tracking(search: Search) -> str:

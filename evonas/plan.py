@@ -49,7 +49,7 @@ def make(experiment: Experiment, workers: Sequence[int] = (), tell: Tell = lambd
     if len(search.evaluator.fidelities) > 1:
         raise ConfigError(
             f"a plan knows how long one kind of evaluation takes, and {experiment.evaluator.use} has several "
-            f"fidelities: 'evonas check' rehearses it, and evaluator.rungs=[] plans for the top alone where it trains"
+            f"fidelities: 'evonas check' says what one at the top takes"
         )
     own = workers_of(experiment)
     calibration = calibrate(search, tell)

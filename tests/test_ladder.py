@@ -14,7 +14,8 @@ from pyarrow import parquet
 from rich.console import Console
 from tiny_space import TinySpace
 
-from evonas import search
+from evonas import plan, search
+from evonas.check import report
 from evonas.component import Component
 from evonas.config import Experiment, parse
 from evonas.errors import ConfigError
@@ -252,6 +253,14 @@ def test_what_it_cost_is_told_by_fidelity(climbed: tuple[Path, History]) -> None
         console.print(fidelities_table(history))
     rows = {line.rpartition("  ")[0].strip().partition("  ")[0] for line in shown.get().splitlines()}
     assert rows >= {str(fidelity) for fidelity in history.spent}
+
+
+def test_a_check_rehearses_every_rung_and_a_plan_says_that_it_cannot(tmp_path: Path) -> None:
+    told = "\n".join(report(climbing()))
+    assert "fidelities: zero_cost, then trained, 1 epoch, then trained, 2 epochs, then trained; what is" in told
+    assert "evonas plan" not in told
+    with pytest.raises(ConfigError, match="has several fidelities: 'evonas check' says what one at the top takes"):
+        plan.make(climbing(runs=str(tmp_path)))
 
 
 def test_weights_are_kept_for_those_who_may_still_climb(climbed: tuple[Path, History]) -> None:
