@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import csv
+import pickle
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,8 +17,16 @@ from proxy_contract import ALL_KINDS, CELLS, NOTHING
 from tiny_space import TinySpace
 from torch import Tensor, nn
 
+from evonas import predict, search, warm_start
+from evonas.compose import prepare
+from evonas.config import parse
+from evonas.early_exit import receipt
 from evonas.errors import ComponentError, ConfigError
 from evonas.evaluation import Candidate, Evaluation, Evaluator, Failure, FailureKind, Metric, Source, evaluate
+from evonas.history import History
+from evonas.measurements import measurements
+from evonas.predictor import Encoding
+from evonas.spaces.table import Table
 from evonas.workers.datasets import digits
 from evonas.workers.proxies.naswot import naswot
 from evonas.workers.zero_cost import PROXIES, ZeroCost
@@ -115,3 +126,80 @@ def test_the_driver_that_builds_one_loads_no_torch() -> None:
         "from evonas.spaces.cell201 import Cell201; ZeroCost(Cell201(), digits(), 0); print('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True).stdout.strip() == "False"
+
+
+# --- what scores are good for -----------------------------------------------------------------------------------------
+
+TINY: dict[str, Any] = {
+    "space": "tiny_space:TinySpace",
+    "data": {"use": "evonas.workers.datasets:digits", "train_size": 100},
+    "strategy": {"use": "evonas.strategies.random_search:RandomSearch"},
+    "evaluations": 18,
+    "pool": "evonas.workers.local_pool:LocalPool",
+    "tracking": None,
+}
+SCORED = {"use": "evonas.workers.zero_cost:ZeroCost", "proxies": ["synflow"], "batch_size": 16}
+
+
+@pytest.fixture(scope="module")
+def scored(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, History]:
+    """A search of all 18 networks with a score for its only signal beside a cost."""
+    path = tmp_path_factory.mktemp("scored") / "run"
+    return search.run(parse({**TINY, "evaluator": SCORED, "objectives": ["synflow", "macs"]}), path)
+
+
+def test_a_score_is_an_objective_whose_worst_value_is_known(scored: tuple[Path, History]) -> None:
+    _, history = scored
+    assert [(o.metric, o.maximize, o.worst) for o in history.goals.objectives][0] == ("synflow", True, 0.0)
+    assert {evaluation.source for evaluation in history.evaluations} == {Source.ZERO_COST}
+    assert len(history.evaluations) == 18
+    assert history.front.hypervolume > 0
+    best = max(history.evaluations, key=lambda evaluation: evaluation.metrics["synflow"])
+    assert best in history.front.members
+
+
+def test_a_score_that_has_no_worst_value_asks_for_one() -> None:
+    jacob_cov = {**SCORED, "proxies": ["jacob_cov"]}
+    with pytest.raises(ConfigError, match=r"say it with \{metric: jacob_cov, worst: \.\.\.\}"):
+        prepare(parse({**TINY, "evaluator": jacob_cov, "objectives": ["jacob_cov", "macs"]}))
+
+
+def test_a_score_turns_networks_away_before_they_are_trained(scored: tuple[Path, History], tmp_path: Path) -> None:
+    scores = {e.candidate.genome: e.metrics["synflow"] for e in scored[1].evaluations}
+    bound = sorted(scores.values())[6]
+    gates = [{"metric": "synflow", "at_least": bound, "evaluator": SCORED}]
+    experiment = parse({**TINY, "evaluator": {"epochs": 1, "batch_size": 50}, "gates": gates})
+    path, history = search.run(experiment, tmp_path / "gated")
+    assert {e.candidate.genome for e in history.evaluations} == {g for g, score in scores.items() if score >= bound}
+    assert {r.candidate.genome: r.value for r in history.rejections} == {g: s for g, s in scores.items() if s < bound}
+    assert receipt(history)[f"synflow >= {bound:.10g}"]["turned_away"] == 6
+    assert pickle.loads(pickle.dumps(prepare(experiment).recipe)).build().gates[0].gate.at_least == bound
+
+    measured = measurements(path)  # what the gate has measured is kept with the evaluation, a feature for predictors
+    problem = predict.problem(measured, "valid_loss", beside=["synflow"])
+    assert problem.features.names[-1] == "synflow"
+    np.testing.assert_array_equal(problem.features.numbers[:, -1], [scores[genome] for genome in measured.genomes])
+
+
+def test_networks_of_the_best_scores_begin_a_search(scored: tuple[Path, History], tmp_path: Path) -> None:
+    path, history = scored
+    only = search.run(parse({**TINY, "evaluator": SCORED, "objectives": ["synflow"]}), tmp_path / "only")[0]
+    by_score = sorted(history.evaluations, key=lambda evaluation: -evaluation.metrics["synflow"])
+    assert warm_start.genomes(only, TinySpace()) == [evaluation.candidate.genome for evaluation in by_score]
+    trained = prepare(parse({**TINY, "evaluator": {"epochs": 1}, "warm_start": str(path)}))
+    front = [member.candidate.genome for member in history.front.members]
+    assert set(trained.first[: len(front)]) == set(front)
+
+
+def test_in_a_table_a_score_is_a_cost_that_surrogates_know_and_gates_bound(
+    scored: tuple[Path, History], tmp_path: Path
+) -> None:
+    file = tmp_path / "scored.csv"
+    rows = [[*e.candidate.genome, e.metrics["params"], e.metrics["synflow"]] for e in scored[1].evaluations]
+    with file.open("w", newline="") as out:
+        csv.writer(out).writerows([["width", "kernel", "depth", "params", "synflow"], *rows])
+    space = Table(file=file, genes=["width", "kernel", "depth"], costs=["params", "synflow"])
+    features = Encoding(space)([tuple(row[:3]) for row in rows])
+    np.testing.assert_allclose(
+        features.numbers[:, features.names.index("synflow")], np.log1p([row[-1] for row in rows])
+    )
