@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from evonas.component import Component
 from evonas.dataset import Dataset, Split
@@ -12,7 +12,7 @@ from evonas.errors import ConfigError, nearest, require
 from evonas.evaluation import Evaluator, Metric, Source
 from evonas.seeds import derive_seed, generator
 from evonas.space import Genome, Metrics, SearchSpace
-from evonas.workers.devices import Device, choose_device, memory_errors
+from evonas.workers.devices import choose_device, memory_errors
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -29,8 +29,9 @@ _NEVER_NEGATIVE = frozenset({"l2_norm", "synflow", "naswot", "epe_nas", "fisher"
 class ZeroCost(Evaluator):
     """Scores networks as they are initialised, on one minibatch, with `proxies`; of each, more is better.
 
-    A proxy is named as it ships (see `PROXIES`) or by its import path, `package.module:function`: a function of
-    network, inputs and labels that leaves the network as it was. Its metric has the function's name. The minibatch,
+    These ship: l2_norm, synflow, naswot, jacob_cov, epe_nas, fisher, grad_norm, snip, plain, zen and grasp. Others are
+    named by their import path, `package.module:function`: a function of network, inputs and labels that leaves the
+    network as it was. The metric has the function's name. The minibatch,
     `batch_size` random examples of the training split, is the same for all networks of a run; initial weights come from
     the run's seed and the network. A score that is not finite fails its candidate.
 
@@ -48,7 +49,7 @@ class ZeroCost(Evaluator):
         *,
         proxies: Sequence[str] = ("synflow", "naswot"),
         batch_size: int = 64,
-        device: Device = "auto",
+        device: Literal["auto", "cpu", "cuda"] = "auto",
     ) -> None:
         super().__init__(space, seed)
         require("batch_size", batch_size, batch_size >= 2, "2 or more")
