@@ -18,6 +18,7 @@ from evonas import plan, search
 from evonas.check import report
 from evonas.component import Component
 from evonas.config import Experiment, parse
+from evonas.early_exit import Gate, WorkerGate
 from evonas.errors import ConfigError
 from evonas.evaluation import (
     Candidate,
@@ -26,6 +27,7 @@ from evonas.evaluation import (
     Fidelity,
     Metric,
     Outcome,
+    Rejection,
     Source,
     batches,
     evaluate,
@@ -127,6 +129,16 @@ def test_batches_are_of_one_fidelity_and_in_order() -> None:
     assert evaluator.at(Source.ZERO_COST).asked == [2, 1]  # type: ignore[attr-defined]
     assert batches(evaluator)
     assert not batches(evaluator.at(None))
+
+
+def test_gates_are_asked_on_every_rung() -> None:
+    evaluator = ladder()
+    evaluator.gates = [WorkerGate(Gate("goodness", at_least=500.0), evaluator.at(Source.ZERO_COST))]
+    small, large = sorted(GENOMES, key=lambda genome: TinySpace().costs(genome)["params"])[::2]
+    for source in (None, Source.ZERO_COST):
+        outcomes = evaluate_many(evaluator, [Candidate(n, g, 0, source=source) for n, g in enumerate((small, large))])
+        assert [type(outcome) for outcome in outcomes] == [Rejection, Evaluation]
+        assert evaluate(evaluator, outcomes[0].candidate) == outcomes[0]
 
 
 def test_the_top_says_what_may_be_traded_off_and_every_rung_is_prepared_and_read() -> None:
