@@ -32,6 +32,8 @@ def report(experiment: Experiment) -> Iterator[str]:
         yield f"gate: {row.gate.name} lets {row.share:.1%} through"
     if len(search.gates) > 1:
         yield f"  all gates together: {joint_acceptance(search.gates, search.sampled):.1%}"
+    for gate, component in search.recipe.gates:
+        yield f"gate on workers: {gate.name}, by {component.use}; what it lets through is not known yet"
     for objective in search.goals.objectives:
         direction = "maximise" if objective.maximize else "minimise"
         yield f"objective: {direction} {objective.metric}, hypervolume from {objective.worst:,.6g}"
@@ -39,7 +41,8 @@ def report(experiment: Experiment) -> Iterator[str]:
     pool = checked(experiment.pool, WorkerPool)
     yield f"pool: {pool.use} is started by 'run' only: whether its workers fit is not known yet"
     yield from _costs(search)
-    yield "'evonas plan' says more: gates, hours and disk for several numbers of workers"
+    if len(search.evaluator.fidelities) == 1:
+        yield "'evonas plan' says more: gates, hours and disk for several numbers of workers"
 
 
 def _tracking(search: Search) -> str:

@@ -15,11 +15,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NoReturn
 
-from evonas import __version__, recipe_genes
+from evonas import __version__, recipe_genes, warm_start
 from evonas.component import Component, checked
 from evonas.config import Experiment, GateConfig, Quantile
 from evonas.dataset import Dataset
-from evonas.early_exit import EarlyExit, Gate, check_reachable, quantile, sample_costs
+from evonas.early_exit import EarlyExit, Gate, WorkerGate, check_reachable, quantile, sample_costs
 from evonas.errors import ConfigError, DataError, GateError, nearest
 from evonas.evaluation import Evaluator, Metric
 from evonas.goals import Constraint, Goals, Objective, of_test_split
@@ -30,6 +30,9 @@ from evonas.pareto import hypervolume_of
 from evonas.space import Gene, Genome, Metrics, SearchSpace
 from evonas.strategies.base import Strategy
 from evonas.tracking.base import Tracker
+
+ZERO_COST = "evonas.workers.zero_cost:ZeroCost"
+"""What measures the metric of a gate that is neither a static cost nor measured by an evaluator that the gate names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,8 @@ class ExperimentRecipe:
     seed: int
     genes: Mapping[str, Sequence[object]] = field(default_factory=dict)
     """What the experiment's `recipe` says."""
+    gates: Sequence[tuple[Gate, Component]] = ()
+    """The gates that workers ask, with what measures their metrics."""
     run_folder: Path | None = None
     """Where workers may keep what they work on, if they share a file system; None on the driver."""
 
@@ -66,7 +71,10 @@ class ExperimentRecipe:
 
 @dataclass(frozen=True)
 class Search:
-    """An experiment with its parts built and its bounds resolved; `sampled` holds the costs of uniform networks."""
+    """An experiment with its parts built and its bounds resolved; `sampled` holds the costs of uniform networks.
+
+    `gates` are those on static costs, and `first` the genomes of a warm start.
+    """
 
     experiment: Experiment
     recipe: ExperimentRecipe
@@ -76,6 +84,7 @@ class Search:
     goals: Goals
     gates: Sequence[Gate]
     sampled: Sequence[Metrics]
+    first: Sequence[Genome] = ()
 
     @property
     def data(self) -> Dataset | None:
@@ -93,6 +102,7 @@ class Search:
                 "fidelities": {f: self.evaluator.at(f.source).metrics for f in self.evaluator.fidelities},
             }
         )
+        strategy.warm_start = self.first
         return strategy
 
     def header(self) -> Header:
@@ -103,7 +113,7 @@ class Search:
             config_hash=self.experiment.identity(),
             objectives=[asdict(objective) for objective in self.goals.objectives],
             constraints=[asdict(constraint) for constraint in self.goals.constraints],
-            gates=[asdict(gate) for gate in self.gates],
+            gates=[asdict(gate) for gate in (*self.gates, *(gate for gate, _ in self.recipe.gates))],
             data_fingerprint=self.data.fingerprint() if self.data else None,
             versions=versions(),
             created=datetime.now(UTC).isoformat(timespec="milliseconds"),
@@ -111,6 +121,7 @@ class Search:
             evaluator_fingerprint=self.evaluator.fingerprint(),
             genes={gene.name: [str(option) for option in gene.options] for gene in self.space.genes},
             known_hypervolume=self._known_hypervolume(),
+            warm_start=[list(genome) for genome in self.first],
         )
 
     def _known_hypervolume(self) -> float | None:
@@ -130,12 +141,14 @@ class Search:
         """
         plain, installed = self.experiment.plain(), versions()
         rungs = {str(f.source): self.evaluator.at(f.source) for f in self.evaluator.fidelities}
+        gates = [[gate.name, component.plain()] for gate, component in self.recipe.gates]
         parts: dict[str, object] = {"space": self.space, "evaluator": self.evaluator}
         parts |= {source: rung for source, rung in rungs.items() if rung is not self.evaluator}
         if isinstance(self.space, JointSpace):
             parts |= {"space": self.space.architectures, "recipe": self.space}
         return {
             **{key: plain[key] for key in ("space", "data", "evaluator", "recipe") if key in plain},
+            **({"gates": gates} if gates else {}),
             "code": {key: _code(type(part)) for key, part in parts.items()},
             "data_fingerprint": self.data.fingerprint() if self.data else None,
             "space_fingerprint": self.space.fingerprint(),
@@ -146,24 +159,35 @@ class Search:
         }
 
 
-def prepare(experiment: Experiment) -> Search:
-    """Build the parts that the driver needs; raise an EvonasError for whatever is wrong with them."""
+def prepare(experiment: Experiment, first: Sequence[Genome] | None = None) -> Search:
+    """Build the parts that the driver needs; raise an EvonasError for whatever is wrong with them.
+
+    A search that has begun keeps the genomes of its warm start: they are given as `first`.
+    """
     data = _dataset(experiment.data)
     if data is not None:
         experiment = experiment.model_copy(update={"space": _fitted(experiment.space, data)})
-    recipe = ExperimentRecipe(
-        experiment.space, experiment.data, experiment.evaluator, experiment.seed, experiment.recipe
-    )
     space = _space(experiment.space, experiment.recipe)
+    costs = space.costs(space.smallest())
+    on_workers = [
+        _worker_gate(gate, number, costs)
+        for number, gate in enumerate(experiment.gates)
+        if gate.evaluator is not None or gate.metric not in costs
+    ]
+    recipe = ExperimentRecipe(
+        experiment.space, experiment.data, experiment.evaluator, experiment.seed, experiment.recipe, on_workers
+    )
     evaluator = _evaluator(recipe, space, data)
     if experiment.recipe:
         recipe_genes.check(experiment.recipe, experiment.evaluator, evaluator, _supplies(recipe, space, data))
     shared = Shared(data, evaluator.share())
     sampled = sample_costs(space)
-    gates = [_gate(gate, number, sampled) for number, gate in enumerate(experiment.gates)]
+    gates = [_gate(gate, sampled) for gate in experiment.gates if gate.evaluator is None and gate.metric in costs]
     check_reachable(gates, sampled)
     goals = _goals(experiment, evaluator, gates, sampled)
-    search = Search(experiment, recipe, space, evaluator, shared, goals, gates, sampled)
+    if first is None:
+        first = warm_start.genomes(experiment.warm_start, space) if experiment.warm_start else ()
+    search = Search(experiment, recipe, space, evaluator, shared, goals, gates, sampled, first)
     search.strategy(EarlyExit(space, gates))  # built for its refusals
     return search
 
@@ -288,7 +312,22 @@ def _space(component: Component, genes: Mapping[str, Sequence[object]]) -> Searc
 
 
 def _evaluator(recipe: ExperimentRecipe, space: SearchSpace, data: Dataset | None) -> Evaluator:
-    evaluator: Evaluator = checked(recipe.evaluator, Evaluator).build(_supplies(recipe, space, data))
+    supplies = _supplies(recipe, space, data)
+    evaluator: Evaluator = checked(recipe.evaluator, Evaluator).build(supplies)
+    if recipe.gates:
+        evaluator.gates = [WorkerGate(gate, _measuring(gate, component, supplies)) for gate, component in recipe.gates]
+    return evaluator
+
+
+def _measuring(gate: Gate, component: Component, supplies: Mapping[str, object]) -> Evaluator:
+    """Return the evaluator that measures a gate's metric."""
+    try:
+        evaluator: Evaluator = checked(component, Evaluator).build(supplies)
+    except ConfigError as error:
+        raise GateError(f"gates: '{gate.metric}' is no static cost of the space, and on workers: {error}") from error
+    names = [metric.name for metric in evaluator.metrics]
+    if gate.metric not in names:
+        raise GateError(f"gates: '{gate.metric}' is not measured by {component.use}{nearest(gate.metric, names)}")
     return evaluator
 
 
@@ -297,17 +336,22 @@ def _supplies(recipe: ExperimentRecipe, space: SearchSpace, data: Dataset | None
     return {"space": space, "seed": recipe.seed, **{name: value for name, value in known.items() if value is not None}}
 
 
-def _gate(gate: GateConfig, number: int, sampled: Sequence[Metrics]) -> Gate:
-    if gate.metric not in sampled[0]:
-        raise GateError(
-            f"gates.{number}: a gate bounds a static cost of the space, and '{gate.metric}' is none"
-            f"{nearest(gate.metric, sampled[0])}"
-        )
-
+def _gate(gate: GateConfig, sampled: Sequence[Metrics]) -> Gate:
     def bound(given: float | Quantile | None) -> float | None:
         return quantile(gate.metric, given.quantile, sampled) if isinstance(given, Quantile) else given
 
     return Gate(gate.metric, bound(gate.at_most), bound(gate.at_least), gate.applies_to)
+
+
+def _worker_gate(gate: GateConfig, number: int, costs: Metrics) -> tuple[Gate, Component]:
+    """Return a gate on what a worker measures: as its evaluator does, or as the zero-cost proxy that its metric is."""
+    if isinstance(gate.at_most, Quantile) or isinstance(gate.at_least, Quantile):
+        raise GateError(
+            f"gates.{number}: a quantile is of a static cost, which '{gate.metric}' is not"
+            f"{nearest(gate.metric, costs)}; what workers measure is bounded by a number: a run with {ZERO_COST} tells"
+        )
+    component = gate.evaluator or Component(ZERO_COST, {"proxies": [gate.metric]})
+    return Gate(gate.metric, gate.at_most, gate.at_least, gate.applies_to, on_workers=True), component
 
 
 def _goals(experiment: Experiment, evaluator: Evaluator, gates: Sequence[Gate], sampled: Sequence[Metrics]) -> Goals:

@@ -6,7 +6,7 @@ import math
 import time
 import traceback
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import groupby
@@ -172,6 +172,11 @@ class Evaluator(ABC):
     """What `measure` returns, besides the space's static costs."""
     recipe_options: Collection[str] = ()
     """The options that an experiment may search as recipe genes: `measure` follows `space.recipe(genome)` in them."""
+    gates: Sequence[Callable[[Candidate], Metrics]] = ()
+    """What a candidate must pass before it is measured, at any fidelity, the cheapest first; `compose` hands them over.
+
+    Each raises Rejected, or returns what it has measured, which is kept with the evaluation.
+    """
 
     def __init__(self, space: SearchSpace, seed: int) -> None:
         self.space = space
@@ -260,23 +265,24 @@ class Evaluator(ABC):
 
 
 def evaluate(evaluator: Evaluator, candidate: Candidate) -> Outcome:
-    """Evaluate; what goes wrong inside becomes a Failure, but an EvonasError, the user's to mend, escapes."""
-    return _outcome(evaluator.at(candidate.source), candidate)
+    """Ask the gates, then measure; what goes wrong is a Failure, but an EvonasError, the user's to mend, escapes."""
+    return _outcome(evaluator.at(candidate.source), candidate, evaluator.gates)
 
 
 def evaluate_many(evaluator: Evaluator, candidates: Sequence[Candidate]) -> list[Outcome]:
     """Evaluate candidates, neighbours of one fidelity in a batch where their evaluator measures batches (`batches`).
 
     A batch that raises is evaluated one by one, so that only those fail that must; an EvonasError escapes. The seconds
-    of a batch are divided among its candidates.
+    of a batch are divided among its candidates. Where there are gates, which cost more than a share of a batch, there
+    are no batches.
     """
     outcomes: list[Outcome] = []
     for (source, budget), group in groupby(candidates, key=lambda candidate: (candidate.source, candidate.budget)):
         rung = evaluator.at(source)
-        if batches(rung):
+        if batches(rung) and not evaluator.gates:
             outcomes += _batch(rung, list(group), budget)
         else:
-            outcomes += [_outcome(rung, candidate) for candidate in group]
+            outcomes += [_outcome(rung, candidate, evaluator.gates) for candidate in group]
     return outcomes
 
 
@@ -301,7 +307,7 @@ def _batch(evaluator: Evaluator, candidates: Sequence[Candidate], budget: int | 
     try:
         measured = evaluator.measure_many([candidate.genome for candidate in candidates], budget)
         each = (time.perf_counter() - started) / len(candidates)
-        return [_outcome(evaluator, c, metrics, each) for c, metrics in zip(candidates, measured, strict=True)]
+        return [_outcome(evaluator, c, (), metrics, each) for c, metrics in zip(candidates, measured, strict=True)]
     except EvonasError:
         raise
     except Exception:
@@ -309,12 +315,17 @@ def _batch(evaluator: Evaluator, candidates: Sequence[Candidate], budget: int | 
 
 
 def _outcome(
-    evaluator: Evaluator, candidate: Candidate, measured: Metrics | None = None, seconds: float = 0.0
+    evaluator: Evaluator,
+    candidate: Candidate,
+    gates: Sequence[Callable[[Candidate], Metrics]] = (),
+    measured: Metrics | None = None,
+    seconds: float = 0.0,
 ) -> Outcome:
     """Return what becomes of a candidate, whose metrics may have been `measured` already, in so many seconds."""
     started = time.perf_counter()
     try:
-        metrics = _complete(evaluator, candidate, measured)
+        passed = {name: value for gate in gates for name, value in gate(candidate).items()}
+        metrics = {**passed, **_complete(evaluator, candidate, measured)}
         seed = evaluator.seed_for(candidate.genome)
     except Rejected as exit_:
         if not math.isfinite(exit_.value) or not math.isfinite(exit_.bound):

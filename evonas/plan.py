@@ -14,7 +14,7 @@ from evonas.calibration import calibrate
 from evonas.component import checked
 from evonas.compose import Search, prepare
 from evonas.config import Experiment
-from evonas.early_exit import Gate, receipt
+from evonas.early_exit import receipt, static_gates
 from evonas.errors import ConfigError, EvonasError, RunFolderError, require
 from evonas.forecast import PLAN, Forecast, Plan, keep, plan_path, read
 from evonas.history import JOURNAL, History
@@ -49,7 +49,7 @@ def make(experiment: Experiment, workers: Sequence[int] = (), tell: Tell = lambd
     if len(search.evaluator.fidelities) > 1:
         raise ConfigError(
             f"a plan knows how long one kind of evaluation takes, and {experiment.evaluator.use} has several "
-            f"fidelities: 'evonas check' rehearses it, and evaluator.rungs=[] plans for the top alone where it trains"
+            f"fidelities: 'evonas check' says what one at the top takes"
         )
     own = workers_of(experiment)
     calibration = calibrate(search, tell)
@@ -153,7 +153,8 @@ def _forecast(plan: Plan, path: Path, history: History) -> Forecast:
     workers = int(experiment.pool.options.get("workers") or plan.workers)
     forecast = plan.forecast(workers, experiment.evaluations)
     if forecast is None:
-        search = replace(prepare(experiment), gates=[Gate(**gate) for gate in history.header.gates])
+        first = [tuple(genome) for genome in history.header.warm_start]
+        search = replace(prepare(experiment, first), gates=static_gates(history.header))
         with TemporaryDirectory(prefix="evonas-plan-") as folder:
             forecast, _ = simulate(search, history.header, plan.calibration, workers, Path(folder))
         with suppress(OSError):  # a folder that cannot be written any more can still be read

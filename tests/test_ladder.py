@@ -14,9 +14,11 @@ from pyarrow import parquet
 from rich.console import Console
 from tiny_space import TinySpace
 
-from evonas import search
+from evonas import plan, search
+from evonas.check import report
 from evonas.component import Component
 from evonas.config import Experiment, parse
+from evonas.early_exit import Gate, WorkerGate
 from evonas.errors import ConfigError
 from evonas.evaluation import (
     Candidate,
@@ -25,6 +27,7 @@ from evonas.evaluation import (
     Fidelity,
     Metric,
     Outcome,
+    Rejection,
     Source,
     batches,
     evaluate,
@@ -71,6 +74,12 @@ class Guess(Evaluator):
 
     def prepare(self) -> None:
         self.prepared += 1
+
+    def share(self) -> str:
+        return "read once"
+
+    def adopt(self, shared: object) -> None:
+        self.adopted = shared
 
 
 def ladder(*rungs: Component, run_folder: Path | None = None, seed: int = 3) -> Ladder:
@@ -122,6 +131,16 @@ def test_batches_are_of_one_fidelity_and_in_order() -> None:
     assert not batches(evaluator.at(None))
 
 
+def test_gates_are_asked_on_every_rung() -> None:
+    evaluator = ladder()
+    evaluator.gates = [WorkerGate(Gate("goodness", at_least=500.0), evaluator.at(Source.ZERO_COST))]
+    small, large = sorted(GENOMES, key=lambda genome: TinySpace().costs(genome)["params"])[::2]
+    for source in (None, Source.ZERO_COST):
+        outcomes = evaluate_many(evaluator, [Candidate(n, g, 0, source=source) for n, g in enumerate((small, large))])
+        assert [type(outcome) for outcome in outcomes] == [Rejection, Evaluation]
+        assert evaluate(evaluator, outcomes[0].candidate) == outcomes[0]
+
+
 def test_the_top_says_what_may_be_traded_off_and_every_rung_is_prepared_and_read() -> None:
     evaluator = ladder()
     assert (evaluator.source, evaluator.metrics) == (Source.TRAINED, Trained.metrics)
@@ -129,6 +148,12 @@ def test_the_top_says_what_may_be_traded_off_and_every_rung_is_prepared_and_read
     evaluator.prepare()
     assert evaluator.at(Source.ZERO_COST).prepared == 1  # type: ignore[attr-defined]
     assert ladder().fingerprint() != ladder(Component(GUESS.use, {"bias": 1.0}), TRAINED).fingerprint()
+
+
+def test_what_a_rung_has_read_reaches_that_rung_on_a_worker() -> None:
+    driver, worker = ladder(), ladder()
+    worker.adopt(driver.share())
+    assert worker.at(Source.ZERO_COST).adopted == "read once"  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(
@@ -240,6 +265,14 @@ def test_what_it_cost_is_told_by_fidelity(climbed: tuple[Path, History]) -> None
         console.print(fidelities_table(history))
     rows = {line.rpartition("  ")[0].strip().partition("  ")[0] for line in shown.get().splitlines()}
     assert rows >= {str(fidelity) for fidelity in history.spent}
+
+
+def test_a_check_rehearses_every_rung_and_a_plan_says_that_it_cannot(tmp_path: Path) -> None:
+    told = "\n".join(report(climbing()))
+    assert "fidelities: zero_cost, then trained, 1 epoch, then trained, 2 epochs, then trained; what is" in told
+    assert "evonas plan" not in told
+    with pytest.raises(ConfigError, match="has several fidelities: 'evonas check' says what one at the top takes"):
+        plan.make(climbing(runs=str(tmp_path)))
 
 
 def test_weights_are_kept_for_those_who_may_still_climb(climbed: tuple[Path, History]) -> None:

@@ -84,6 +84,17 @@ class Ladder(Evaluator):
         """Return what the top has recorded."""
         return self._top.recorded_seconds(genome)
 
+    def share(self) -> dict[Source, object] | None:
+        """Return what the rungs share, by their sources."""
+        shared = {source: part for source, rung in self._rungs.items() if (part := rung.share()) is not None}
+        return shared or None
+
+    def adopt(self, shared: object) -> None:
+        """Give each rung what it has shared."""
+        assert isinstance(shared, dict)
+        for source, part in shared.items():
+            self._rungs[source].adopt(part)
+
     def seed_for(self, genome: Genome) -> int:
         """Return the top's seed of an evaluation."""
         return self._top.seed_for(genome)
