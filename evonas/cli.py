@@ -315,7 +315,15 @@ def _print_front(path: Path, history: History) -> None:
     from evonas.compose import space_of
     from evonas.plan import compared
     from evonas.reports.plan_table import comparison_table
-    from evonas.reports.table import failures_table, fidelities_table, front_table, gates_table, reached, reused
+    from evonas.reports.table import (
+        failures_table,
+        fidelities_table,
+        front_table,
+        gates_table,
+        reached,
+        remarks,
+        reused,
+    )
 
     console = Console()
     console.print(front_table(history, space_of(history)))
@@ -335,6 +343,8 @@ def _print_front(path: Path, history: History) -> None:
         highlight=False,
         soft_wrap=True,
     )
+    if words := remarks(history):
+        console.print(f"strategy: {words}", highlight=False, soft_wrap=True)
     if rows := compared(path, history):
         console.print(comparison_table(rows))
 

@@ -143,7 +143,7 @@ class Controller:
             self._tell_trackers("generation" if isinstance(item, Generation) else "outcome", item)
 
     def _close(self, reason: str) -> None:
-        self._record([Closed(reason, self._elapsed())])
+        self._record([Closed(reason, self._elapsed(), self._strategy.remarks(self._history.evaluations))])
         self._commit()
 
     def _tell_trackers(

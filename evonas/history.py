@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -71,6 +71,8 @@ class History:
         """What evaluations have cost this search: those that a cache had are not in it."""
         self.reused = 0
         self.closed: str | None = None
+        self.remarks: Mapping[str, float] = {}
+        """What the strategy said of the search when it last ended."""
         self.elapsed = 0.0
         self._reused_seconds = 0.0
         self._kinds: Counter[type[Outcome]] = Counter()
@@ -113,8 +115,8 @@ class History:
                 self.ended[outcome.candidate.id] = elapsed
                 self._add(outcome)
                 return self._complete(before=self._newest_generation)
-            case Closed(reason, elapsed):
-                self.closed, self.elapsed = reason, elapsed
+            case Closed(reason, elapsed, remarks):
+                self.closed, self.elapsed, self.remarks = reason, elapsed, remarks
                 self.failures_in_a_row, self._streak = [], []  # who resumes after a stop has mended something
                 return self._complete(before=1 + self._newest_generation if self.candidates else 0)
             case Continued(config):

@@ -60,10 +60,14 @@ class Finished:
 
 @dataclass(frozen=True, slots=True)
 class Closed:
-    """The search ended: `budget` spent, space `exhausted`, or `failures` in a row; a later line continues it."""
+    """The search ended: `budget` spent, space `exhausted`, or `failures` in a row; a later line continues it.
+
+    `remarks` are what the strategy said of it, numbers by name.
+    """
 
     reason: str
     elapsed: float
+    remarks: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +205,8 @@ def encode(event: Event, worker: int | None = None) -> bytes:
                 record["worker"] = worker
         case Closed():
             record = {"event": "closed", "reason": event.reason, "elapsed": event.elapsed}
+            if event.remarks:
+                record["remarks"] = dict(event.remarks)
         case Continued():
             record = {"event": "continued", "config": event.config}
         case Joined(number, joined):
@@ -268,7 +274,7 @@ class _Decoder:
             case "finished":
                 return Finished(self._outcome(record), record["elapsed"])
             case "closed":
-                return Closed(record["reason"], record["elapsed"])
+                return Closed(record["reason"], record["elapsed"], record.get("remarks", {}))
             case "continued":
                 return Continued(record["config"])
             case "worker":

@@ -55,6 +55,7 @@ def result(history: History, space: SearchSpace) -> dict[str, Any]:
                 for fidelity, spent in history.spent.items()
             ],
             "gates": receipt(history),
+            "strategy": history.remarks,
             "seconds": history.elapsed,
             "evaluation_seconds": history.evaluated_seconds,
             "front_hash": front.digest(),

@@ -22,6 +22,11 @@ ESTIMATES = frozenset({Source.INHERITED, Source.PREDICTED, Source.ZERO_COST})
 """Sources of numbers that are not those of the networks as they would be trained."""
 
 
+def remarks(history: History) -> str:
+    """Return what the strategy said of the search at its end, "" if nothing."""
+    return ", ".join(f"{name.replace('_', ' ')} {readable(value)}" for name, value in history.remarks.items())
+
+
 def front_table(history: History, space: SearchSpace, limit: int | None = None) -> Table:
     """Return the front, best first objective first, with what all rows have in common named once below it.
 

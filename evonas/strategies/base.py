@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
 
-from evonas.evaluation import Candidate, Outcome
+from evonas.evaluation import Candidate, Evaluation, Outcome
 from evonas.goals import Goals
 from evonas.seeds import generator
 from evonas.space import Genome, SearchSpace
@@ -70,6 +70,10 @@ class Strategy(ABC):
         It is the same on any number of workers, and asked when the candidate is adopted; 0 where that is not known.
         """
         return 0
+
+    def remarks(self, evaluations: Sequence[Evaluation]) -> Mapping[str, float]:
+        """Return what there is to say of a search of these evaluations, all of which were told, when it ends."""
+        return {}
 
     def generator(self, number: int) -> np.random.Generator:
         """Return the generator of the ask with that number."""

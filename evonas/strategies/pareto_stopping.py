@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 
 import numpy as np
 
@@ -132,6 +132,10 @@ class ParetoStopping(Strategy):
                 self._inner.tell(rejection)
         else:
             self._climbing.append(number)
+
+    def remarks(self, evaluations: Sequence[Evaluation]) -> Mapping[str, float]:
+        """Return the savings."""
+        return asdict(self.savings(evaluations))
 
     def savings(self, evaluations: Iterable[Evaluation]) -> Savings:
         """Return what was saved in a search of these evaluations, all of which were told."""
