@@ -68,7 +68,8 @@ def _search(options: argparse.Namespace, name: str, seed: int) -> list[History]:
     path, settings = folder / name.replace(" ", "-"), [f"seed={seed}", f"evaluator.epochs={options.epochs}"]
     spent = 0.0
     if name == INHERITED:
-        weights, spent = supernet(folder / "supernet", [f"seed={seed}", f"epochs={options.supernet_epochs}"])
+        training = [f"seed={seed}", f"recipe.epochs={options.supernet_epochs}", "cpus=2"]
+        weights, spent = supernet(folder / "supernet", [*training, f"curves.every={options.supernet_epochs}"])
         evaluator = "{" + f"use: evonas.workers.inherited:Inherited, supernet: {weights}" + "}"
         settings = [f"seed={seed}", f"strategy={NSGA2}", f"evaluator={evaluator}"]
     else:
@@ -122,8 +123,8 @@ def _print(
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=2)
-    parser.add_argument("--seconds", type=float, default=300, help="of every search (%(default)s)")
-    parser.add_argument("--epochs", type=int, default=3, help="of a trained network (%(default)s)")
+    parser.add_argument("--seconds", type=float, default=240, help="of every search (%(default)s)")
+    parser.add_argument("--epochs", type=int, default=2, help="of a trained network (%(default)s)")
     parser.add_argument("--supernet-epochs", type=int, default=4, help="of a supernet (%(default)s)")
     parser.add_argument("--members", type=int, default=8, help="of a front, to be trained again (%(default)s)")
     parser.add_argument("--only", nargs="+", choices=CONTESTANTS, default=list(CONTESTANTS), metavar="NAME",

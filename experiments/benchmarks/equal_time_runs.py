@@ -5,7 +5,10 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import shutil
+import subprocess
 import sys
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -22,6 +25,7 @@ from evonas.strategies.base import Admit, Strategy
 from evonas.tracking.base import Tracker
 
 EXPERIMENT = Path(__file__).resolve().parents[1] / "fashion_mnist.yaml"
+SUPERNET = EXPERIMENT.with_name("supernet_fashion.yaml")
 FOREVER = 1_000_000
 RETRAINING_SEED = 10_000
 """Of the networks that are trained again: no search has it, and equal networks get equal numbers."""
@@ -101,6 +105,20 @@ def _until(events: Iterable[journal.Event], seconds: float) -> Iterator[journal.
         if isinstance(event, Finished) and event.elapsed > seconds:
             return
         yield event
+
+
+def supernet(path: Path, overrides: Sequence[str]) -> tuple[Path, float]:
+    """Train a supernet as a person would, unless that was done before; return its file, and the seconds it took."""
+    weights, note = path / "supernet.safetensors", path / "seconds.json"
+    if not note.is_file():
+        print(f"{path}: training", file=sys.stderr)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(path, ignore_errors=True)  # one that was cut is not timed
+        command = [sys.executable, "-m", "evonas", "supernet", str(SUPERNET), "--run", str(path), "tracking=null"]
+        began = time.perf_counter()
+        subprocess.run([*command, *overrides], check=True, stdout=subprocess.DEVNULL)
+        note.write_text(json.dumps(time.perf_counter() - began))
+    return weights, json.loads(note.read_text())
 
 
 def retrained(folder: Path, genomes: Iterable[Genome], overrides: Sequence[str]) -> Mapping[Genome, Metrics]:
