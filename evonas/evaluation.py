@@ -12,7 +12,7 @@ from enum import StrEnum
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from evonas.errors import EvonasError
+from evonas.errors import ConfigError, EvonasError
 from evonas.seeds import derive_seed
 from evonas.space import Genome, Metrics, SearchSpace
 
@@ -266,7 +266,7 @@ class Evaluator(ABC):
 
 def evaluate(evaluator: Evaluator, candidate: Candidate) -> Outcome:
     """Ask the gates, then measure; what goes wrong is a Failure, but an EvonasError, the user's to mend, escapes."""
-    return _outcome(evaluator.at(candidate.source), candidate, evaluator.gates)
+    return _outcome(_rung(evaluator, candidate.source), candidate, evaluator.gates)
 
 
 def evaluate_many(evaluator: Evaluator, candidates: Sequence[Candidate]) -> list[Outcome]:
@@ -278,7 +278,7 @@ def evaluate_many(evaluator: Evaluator, candidates: Sequence[Candidate]) -> list
     """
     outcomes: list[Outcome] = []
     for (source, budget), group in groupby(candidates, key=lambda candidate: (candidate.source, candidate.budget)):
-        rung = evaluator.at(source)
+        rung = _rung(evaluator, source)
         if batches(rung) and not evaluator.gates:
             outcomes += _batch(rung, list(group), budget)
         else:
@@ -298,6 +298,16 @@ def made_by(worker: Worker | None, candidate: Candidate, outcome: Outcome) -> Ou
         numbers = (outcome.metrics, outcome.source, outcome.seconds, outcome.seed)
         return Evaluation(candidate, *numbers, worker, outcome.reused_from)
     return replace(outcome, candidate=candidate)
+
+
+def _rung(evaluator: Evaluator, source: Source | None) -> Evaluator:
+    """Return the evaluator of a candidate's source; raise ConfigError if it names the top's, which has no name."""
+    if source is evaluator.source:
+        raise ConfigError(
+            f"a candidate asks for the source {source}, which is the top's: leave 'source' out there, or what is "
+            f"measured never comes onto the front"
+        )
+    return evaluator.at(source)
 
 
 def _batch(evaluator: Evaluator, candidates: Sequence[Candidate], budget: int | None) -> list[Outcome]:
