@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import tempfile
 import threading
 from collections.abc import Callable, Mapping
@@ -65,6 +66,7 @@ class RayTrainer(SupernetTrainer):
                 "folder": str(folder.absolute()),
                 "header": header.plain(),
                 "mailbox": mailbox,
+                "search_path": [entry or str(Path.cwd()) for entry in sys.path],
             }
             try:
                 _fit(task, experiment, uses_gpus, lambda: _tell(mailbox, after_epoch))
@@ -187,14 +189,15 @@ def _train(task: dict[str, Any]) -> None:
     from evonas.workers.supernets.parts import Parts
     from evonas.workers.supernets.ranks import Ranks
 
+    sys.path.extend(entry for entry in task["search_path"] if entry not in sys.path)  # of a user's own modules
     mailbox = task["mailbox"]
     if ray.get(mailbox.stopped.remote()):
         return
     context = get_context()
     ranks = Ranks(context.get_world_rank(), context.get_world_size())
-    experiment = config_supernet.parse(task["experiment"])
-    torch.set_num_threads(experiment.cpus)
     try:
+        experiment = config_supernet.parse(task["experiment"])
+        torch.set_num_threads(experiment.cpus)
         parts = Parts.of(experiment, ray.get(task["data"]), get_device(), ranks)
         folder = Path(task["folder"])
         if not folder.is_dir():
