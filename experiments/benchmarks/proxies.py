@@ -4,8 +4,9 @@
     python experiments/benchmarks/proxies.py digits [--networks 100] [--rows FILE.jsonl]
 
 `nasbench201`: cells of the published table of NAS-Bench-201 in the published skeleton (16 channels, 5 cells a stage),
-scored on synthetic images of CIFAR's shape, with the validation accuracy that the table has of them. `digits`: networks
-of experiments/quickstart.yaml, which are trained as it says. Networks are drawn with the seed 0, and built in canonical
+scored on synthetic images of CIFAR's shape, with the accuracies that the table has of them: on the validation split,
+after training on half of the images, and on the test split, after as many epochs on all of them. `digits`: networks of
+experiments/quickstart.yaml, which are trained as it says. Networks are drawn with the seed 0, and built in canonical
 form. Each that is done is a line of the file `--rows`: a benchmark that is stopped goes on there.
 """
 
@@ -39,20 +40,25 @@ QUICKSTART = Path(__file__).resolve().parents[1] / "quickstart.yaml"
 
 @dataclass(frozen=True)
 class Task:
-    """Networks to rank: their space, the data of the minibatch, and the accuracy of each."""
+    """Networks to rank: their space, the data of the minibatch, and the accuracies of each by name."""
 
     space: SearchSpace
     data: Dataset
     genomes: Sequence[Genome]
-    accuracy: Callable[[Genome], float]
+    accuracies: Callable[[Genome], dict[str, float]]
 
 
 def nasbench201(networks: int, tables: Path) -> Task:
-    """Return cells of the published table, with their validation accuracy on CIFAR-10."""
+    """Return cells of the published table, with their accuracies on CIFAR-10."""
     table = parquet.read_table(tables / "nasbench201_12epochs.parquet").to_pydict()
     rows = np.random.default_rng(0).permutation(len(table["params"]))[:networks].tolist()
     cells = {tuple(table[f"e{edge}"][row] for edge in range(len(EDGES))): row for row in rows}
-    return Task(Cell201(), images(), list(cells), lambda cell: float(table["cifar10_valid_accuracy"][cells[cell]]))
+    columns = {"accuracy": "cifar10_valid_accuracy", "test_accuracy": "cifar10_test_accuracy"}
+
+    def accuracies(cell: Genome) -> dict[str, float]:
+        return {name: float(table[column][cells[cell]]) for name, column in columns.items()}
+
+    return Task(Cell201(), images(), list(cells), accuracies)
 
 
 def digits(networks: int) -> Task:
@@ -63,7 +69,11 @@ def digits(networks: int) -> Task:
     while len(genomes) < networks:
         genomes.setdefault(space.canonical(space.sample(rng)))
     assert search.data is not None
-    return Task(space, search.data, list(genomes), lambda g: 100 * search.evaluator.measure(g, None)["valid_accuracy"])
+
+    def accuracies(genome: Genome) -> dict[str, float]:
+        return {"accuracy": 100 * search.evaluator.measure(genome, None)["valid_accuracy"]}
+
+    return Task(space, search.data, list(genomes), accuracies)
 
 
 def images(count: int = 640, classes: int = 10, seed: int = 0) -> Dataset:
@@ -81,7 +91,7 @@ def images(count: int = 640, classes: int = 10, seed: int = 0) -> Dataset:
 
 
 def scored(task: Task, batch_size: int, done: Sequence[Genome]) -> Iterator[dict[str, Any]]:
-    """Yield a row for each network that is not done: genome, accuracy, scores (None where not finite) and seconds.
+    """Yield a row for each network that is not done: genome, accuracies, scores (None where not finite) and seconds.
 
     Scores are those of the evaluator ZeroCost with the seed 0.
     """
@@ -93,14 +103,15 @@ def scored(task: Task, batch_size: int, done: Sequence[Genome]) -> Iterator[dict
         seconds: dict[str, float] = {}
         scores = {**task.space.costs(canonical), **evaluator.scores(canonical, seconds)}
         finite = {name: score if math.isfinite(score) else None for name, score in scores.items()}
-        yield {"genome": list(genome), "accuracy": task.accuracy(genome), "scores": finite, "seconds": seconds}
+        yield {"genome": list(genome), **task.accuracies(genome), "scores": finite, "seconds": seconds}
 
 
 def report(rows: Sequence[dict[str, Any]]) -> None:
     """Print, for each proxy, its rank correlations and its seconds; networks without a finite score rank last."""
     accuracy = np.array([row["accuracy"] for row in rows])
+    test = np.array([row.get("test_accuracy", math.nan) for row in rows])
     print(f"{len(rows)} networks, accuracy {accuracy.min():.2f} to {accuracy.max():.2f}")
-    print(f"{'proxy':10} {'Spearman':>9} {'+-':>6} {'Kendall':>8} {'not finite':>11} {'CPU s':>8}")
+    print(f"{'proxy':10} {'Spearman':>9} {'+-':>6} {'Kendall':>8} {'on test':>8} {'not finite':>11} {'CPU s':>8}")
     lines = []
     for name in rows[0]["scores"]:
         scores = np.array([-math.inf if row["scores"][name] is None else row["scores"][name] for row in rows])
@@ -108,8 +119,9 @@ def report(rows: Sequence[dict[str, Any]]) -> None:
         scores[~finite] = scores[finite].min() - 1.0
         seconds = np.mean([row["seconds"].get(name, 0.0) for row in rows])
         rho, tau = spearmanr(scores, accuracy).statistic, kendalltau(scores, accuracy).statistic
-        lines.append((rho, f"{name:10} {rho:9.3f} {_deviation(scores, accuracy):6.3f} {tau:8.3f} "
-                           f"{int((~finite).sum()):11} {seconds:8.4f}"))  # fmt: skip
+        on_test = spearmanr(scores, test).statistic if np.isfinite(test).all() else math.nan
+        numbers = f"{rho:9.3f} {_deviation(scores, accuracy):6.3f} {tau:8.3f} {on_test:8.3f}"
+        lines.append((rho, f"{name:10} {numbers} {int((~finite).sum()):11} {seconds:8.4f}"))
     for _, line in sorted(lines, reverse=True):
         print(line)
 
