@@ -205,9 +205,8 @@ def _finished(history: History, evaluations: int) -> bool:
 def _pool(search: Search, path: Path) -> WorkerPool:
     """Return the pool of the experiment, behind the cache that it names."""
     cache = None if search.experiment.cache is None else Cache(search.experiment.cache)
-    pool: WorkerPool = checked(search.experiment.pool, WorkerPool).build(
-        {"recipe": search.recipe, "shared": search.data}
-    )
+    supplies = {"recipe": search.recipe, "shared": search.shared}
+    pool: WorkerPool = checked(search.experiment.pool, WorkerPool).build(supplies)
     if cache is None:
         return pool
     if type(pool).clock is not WorkerPool.clock:
