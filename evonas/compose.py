@@ -159,6 +159,14 @@ def prepare(experiment: Experiment) -> Search:
     return search
 
 
+def space_and_data(space: Component, data: Component) -> tuple[Component, SearchSpace, Dataset]:
+    """Return the space as it follows the data, as a component and built, and the data."""
+    loaded = _dataset(data)
+    assert loaded is not None
+    fitted = _fitted(space, loaded)
+    return fitted, _space(fitted, {}), loaded
+
+
 def space_of(history: History) -> SearchSpace:
     """Return the space of a run; where the file that it read has gone or changed, one that names the run's genes."""
     header = history.header
