@@ -30,7 +30,7 @@ WEIGHTS = (
     (9 + 2) * 4  # stem: 4 channels at width 0.5
     + (9 + 2) * 4 + (4 + 2) * 4  # first block
     + block(4, 12, 8, 7) + block(8, 24, 8, 7)  # half of 12 channels: 6, to a multiple of 4: 8
-    + block(8, 24, 12, 7, 8) + block(12, 36, 12, 7, 12)  # a quarter of 24 is 6: 8; of 36 is 9: 12, for 8 is less than 0.9 of it
+    + block(8, 24, 12, 7, 8) + block(12, 36, 12, 7, 12)  # SE: 24 / 4 = 6, to 8; 36 / 4 = 9, to 12, for 8 < 8.1
     + block(12, 36, 20, 7, 12) + block(20, 60, 20, 7, 16)
     + (20 + 2) * 60 + 60 * 80 + 80 * 5 + 5  # head
 )  # fmt: skip
