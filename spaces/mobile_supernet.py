@@ -18,16 +18,16 @@ class MobileSupernet(EntangledSupernet):
     A network has the first blocks of each stage, and of each layer the first channels, inside a block and inside its
     squeeze-and-excite too. A small kernel is the centre of the next larger one, put through a matrix that all channels
     of the block share and that is learnt, one for each step (7 to 5 to 3); without `kernel_transformation` it is the
-    centre itself. At the start the two are the same.
+    centre itself. At the start the two are the same. `pretrained` is a file with the largest network's state.
 
     Deviations: the matrices are kept as their difference from the identity, so that weight decay draws them there and
-    not to zero; channels are never sorted by importance, because all widths are trained from the start.
+    not to zero; channels are not sorted by importance before widths shrink.
     """
 
     space: Mobile
 
-    def __init__(self, space: Mobile, *, kernel_transformation: bool = True) -> None:
-        super().__init__(space)
+    def __init__(self, space: Mobile, *, kernel_transformation: bool = True, pretrained: str | None = None) -> None:
+        super().__init__(space, pretrained=pretrained)
         self.transformations = nn.ParameterDict()
         if kernel_transformation:
             for stage, blocks in enumerate(space.plan(space.largest()).stages):
