@@ -14,6 +14,8 @@ from torch import nn
 from evonas.errors import DataError
 from evonas.spaces.transformer import Transformer
 from evonas.spaces.transformer_supernet import TransformerSupernet
+from evonas.supernet_folder import SupernetHeader
+from evonas.workers.supernets.files import WEIGHT, SupernetFile, restored
 
 SPACE = Transformer(
     widths=(6, 8), head_width=2, depths=(1, 2), heads=(1, 2, 3), expansions=(1.0, 2.0), input_shape=(1, 8, 8), classes=5
@@ -92,6 +94,26 @@ def test_what_is_no_largest_network_of_the_space_is_refused(trained: nn.Module, 
     deeper = Transformer(**{**_options(), "depths": (1, 3)})
     with pytest.raises(DataError, match=r"'blocks.2.attention_norm.weight' .* is not in it: give the space"):
         TransformerSupernet(deeper, pretrained=file)
+
+
+def test_a_supernet_is_restored_without_the_file_that_its_training_began_with(
+    trained: nn.Module, tmp_path: Path
+) -> None:
+    file = _saved(trained, tmp_path)
+    supernet = TransformerSupernet(SPACE, pretrained=file)
+    Path(file).unlink()
+    config = {
+        "seed": 0,
+        "space": "a space",
+        "supernet": {"use": "evonas.spaces.transformer_supernet:TransformerSupernet", "pretrained": file},
+        "method": {"use": "evonas.workers.supernets.single_path:SinglePath"},
+    }
+    header = SupernetHeader("of a transformer", config, "hash", "fingerprint", {}, "today")
+    arrays = {f"{WEIGHT}{name}": value.numpy() for name, value in supernet.state_dict().items()}
+    again = restored(SupernetFile(header, arrays), SPACE, arrays)
+    images = torch.randn(3, 1, 8, 8)
+    for genome in (SPACE.smallest(), SPACE.largest()):
+        assert torch.equal(again.subnet(genome)(images), supernet.subnet(genome)(images))  # type: ignore[operator]
 
 
 def _options() -> dict[str, object]:
