@@ -17,6 +17,7 @@ from space_contract import SpaceContract
 from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
+from evonas import config, config_supernet
 from evonas.errors import ConfigError
 from evonas.space import Genome
 from evonas.spaces.mobile import Mobile
@@ -276,6 +277,25 @@ def test_costing_needs_no_torch() -> None:
         "sys.exit('torch' in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+
+
+# --- the experiments --------------------------------------------------------------------------------------------------
+
+
+def test_the_search_is_of_the_space_and_the_data_that_its_supernet_is_trained_on() -> None:
+    search = config.load(ROOT / "experiments" / "mobile_fashion.yaml")
+    supernet = config_supernet.load(ROOT / "experiments" / "supernet_mobile_fashion.yaml")
+    assert (search.space, search.data) == (supernet.space, supernet.data)
+    assert search.space.build() == Mobile(skeleton="tiny")
+
+
+def test_the_supernet_for_imagenet_is_that_of_once_for_all() -> None:
+    supernet = config_supernet.load(ROOT / "experiments" / "supernet_mobile_imagenet.yaml")
+    assert supernet.space.build() == Mobile(skeleton="imagenet")
+    with torch.device("meta"):
+        weights = supernet.supernet.build({"space": Mobile(skeleton="imagenet", widths=(1.0,), classes=1000)})
+    of_the_largest, matrices = 7_664_760, 20 * (25**2 + 9**2)
+    assert sum(weight.numel() for weight in weights.parameters()) == of_the_largest + matrices
 
 
 def _some(space: Mobile, count: int) -> list[Genome]:
