@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import cached_property
 from itertools import chain
 from typing import TYPE_CHECKING, Literal
 
 from evonas.errors import ConfigError
 from evonas.space import Gene, Genome, Metrics, SearchSpace
-from evonas.spaces.mobile_costs import Layer, Plan, hidden_channels, make_divisible, strided
+from evonas.spaces.mobile_costs import Block, Plan, first_block, hidden_channels, make_divisible, stage_block, strided
 from evonas.spaces.mobile_genes import Layout
-from evonas.spaces.mobile_skeletons import SKELETONS, Stage
+from evonas.spaces.mobile_skeletons import SKELETONS
 from evonas.spaces.sizes import ascending, image_shape, whole_number
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class Mobile(SearchSpace):
     each stage's; the stem follows the first stage, the head the last); the resolution that the network brings images
     to, in pixels of the shorter side; and squeeze-and-excite (`squeeze`: none to choose, it is where MobileNetV3 has
     it, or a gene for each stage or block). What has one option is no gene. ReLU and hard swish are where MobileNetV3
-    has them.
+    has them; blocks add their input, all but the first of a stage.
 
     A skeleton has lists of options, for which others may be given, in ascending order: `imagenet` is that of
     Once-for-All (depths 2 to 4, kernels 3, 5, 7, expansions 3, 4, 6, 25 resolutions from 128 to 224, the two published
@@ -91,8 +91,7 @@ class Mobile(SearchSpace):
         Convolutions, linear layers, batch norms, hard swish and hard sigmoid keep what they are given, ReLU what it
         returns, and the product of squeeze-and-excite both factors; sums, means and resizing keep nothing.
         """
-        price = self.plan(self.validate(genome)).price()
-        return price.activations
+        return self.plan(self.validate(genome)).price().activations
 
     def canonical(self, genome: Genome) -> Genome:
         """Return the genome of the same network that has the first options wherever others change nothing.
@@ -162,12 +161,11 @@ class Mobile(SearchSpace):
         image_size = self._image_sizes[chosen[self._layout.resolution]]
         size = strided(image_size, skeleton.stem_stride)
         inputs = stem = self._stems[chosen[self._layout.stages[0].width]]
-        first = Layer(stem, stem, stem, 3, 1, 0, False, False, True, size)
         stages = []
         for stage, genes, channels in zip(skeleton.stages, self._layout.stages, self._channels, strict=True):
-            width, blocks = chosen[genes.width], list[Layer]()
+            width, blocks = chosen[genes.width], list[Block]()
             for kernel, expansion, squeeze in genes.blocks[: self.depths[chosen[genes.depth]]]:
-                block = _block(
+                block = stage_block(
                     stage,
                     len(blocks),
                     inputs,
@@ -187,7 +185,7 @@ class Mobile(SearchSpace):
             size=image_size,
             stem_channels=stem,
             stem_stride=skeleton.stem_stride,
-            first=first,
+            first=first_block(stem, strided(image_size, skeleton.stem_stride)),
             stages=tuple(stages),
             head_channels=head,
             feature_channels=features,
@@ -254,33 +252,6 @@ class Mobile(SearchSpace):
         """For each expansion the first one that gives the same hidden channels to a block of so many inputs."""
         divisor = SKELETONS[self.skeleton].divisor
         return _first_alike(hidden_channels(inputs, expansion, divisor) for expansion in self.expansions)
-
-
-@lru_cache(maxsize=2**16)
-def _block(
-    stage: Stage,
-    number: int,
-    inputs: int,
-    outputs: int,
-    kernel: int,
-    expansion: float,
-    squeezed: bool,
-    size: tuple[int, int],
-    divisor: int,
-) -> Layer:
-    hidden = hidden_channels(inputs, expansion, divisor)
-    return Layer(
-        inputs=inputs,
-        hidden=hidden,
-        outputs=outputs,
-        kernel=kernel,
-        stride=1 if number else stage.stride,
-        squeezed=make_divisible(hidden // 4, divisor) if squeezed else 0,
-        hard_swish=stage.hard_swish,
-        expands=True,
-        residual=number > 0,
-        size=size,
-    )
 
 
 def _first_alike(values: Iterable[object]) -> tuple[int, ...]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import NamedTuple
 
+from evonas.spaces.mobile_skeletons import Stage
 
-class Layer(NamedTuple):
+
+class Block(NamedTuple):
     """An inverted residual block on images of this size, (height, width).
 
     `squeezed` are the channels inside its squeeze-and-excite, 0 if it has none.
@@ -44,8 +46,8 @@ class Plan(NamedTuple):
     size: tuple[int, int]
     stem_channels: int
     stem_stride: int
-    first: Layer
-    stages: tuple[tuple[Layer, ...], ...]
+    first: Block
+    stages: tuple[tuple[Block, ...], ...]
     head_channels: int
     feature_channels: int
     classes: int
@@ -62,8 +64,8 @@ class Plan(NamedTuple):
             (last.outputs, self.head_channels, self.feature_channels, self.classes, last.output_size),
         )
         for stage in ((self.first,), *self.stages):
-            for layer in stage:
-                price = layer_price(layer)
+            for block in stage:
+                price = block_price(block)
                 params += price.params
                 macs += price.macs
                 activations += price.activations
@@ -71,15 +73,15 @@ class Plan(NamedTuple):
 
 
 @lru_cache(maxsize=2**16)
-def layer_price(layer: Layer) -> Price:
+def block_price(block: Block) -> Price:
     """Return what a block costs; it keeps its input, and not its output, which is the next block's input."""
-    inputs, hidden, outputs, squeezed = layer.inputs, layer.hidden, layer.outputs, layer.squeezed
-    before, after = _pixels(layer.size), _pixels(layer.output_size)
-    params = (layer.kernel**2 + 2) * hidden + (hidden + 2) * outputs
-    macs = (layer.kernel**2 + outputs) * hidden * after
-    of_an_activation = 2 if layer.hard_swish else 1  # ReLU keeps what it returns, hard swish what it is given as well
+    inputs, hidden, outputs, squeezed = block.inputs, block.hidden, block.outputs, block.squeezed
+    before, after = _pixels(block.size), _pixels(block.output_size)
+    params = (block.kernel**2 + 2) * hidden + (hidden + 2) * outputs
+    macs = (block.kernel**2 + outputs) * hidden * after
+    of_an_activation = 2 if block.hard_swish else 1  # ReLU keeps what it returns, hard swish what it is given as well
     activations = inputs * before + hidden * after * (1 + of_an_activation) + outputs * after
-    if layer.expands:
+    if block.expands:
         params += (inputs + 2) * hidden
         macs += inputs * hidden * before
         activations += hidden * before * (1 + of_an_activation)
@@ -98,6 +100,50 @@ def make_divisible(channels: float, divisor: int) -> int:
     """
     rounded = max(divisor, int(channels + divisor / 2) // divisor * divisor)
     return rounded + divisor if rounded < 0.9 * channels else rounded
+
+
+def first_block(channels: int, size: tuple[int, int]) -> Block:
+    """Return the block before the stages, which is depthwise at first."""
+    return Block(
+        inputs=channels,
+        hidden=channels,
+        outputs=channels,
+        kernel=3,
+        stride=1,
+        squeezed=0,
+        hard_swish=False,
+        expands=False,
+        residual=True,
+        size=size,
+    )
+
+
+@lru_cache(maxsize=2**16)
+def stage_block(
+    stage: Stage,
+    number: int,
+    inputs: int,
+    outputs: int,
+    kernel: int,
+    expansion: float,
+    squeezed: bool,
+    size: tuple[int, int],
+    divisor: int,
+) -> Block:
+    """Return a block of a stage, counted from 0."""
+    hidden = hidden_channels(inputs, expansion, divisor)
+    return Block(
+        inputs=inputs,
+        hidden=hidden,
+        outputs=outputs,
+        kernel=kernel,
+        stride=1 if number else stage.stride,
+        squeezed=make_divisible(hidden // 4, divisor) if squeezed else 0,
+        hard_swish=stage.hard_swish,
+        expands=True,
+        residual=number > 0,
+        size=size,
+    )
 
 
 def hidden_channels(inputs: int, expansion: float, divisor: int) -> int:

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from evonas.spaces.macro_network import conv_bn
-from evonas.spaces.mobile_costs import Layer, Plan
+from evonas.spaces.mobile_costs import Block, Plan
 
 
 class MobileNetwork(nn.Module):
@@ -45,19 +45,19 @@ class MobileNetwork(nn.Module):
 
 
 class InvertedResidual(nn.Module):
-    """Expand 1x1, depthwise, squeeze and excite, project 1x1; the input is added where the layer says so."""
+    """Expand 1x1, depthwise, squeeze and excite, project 1x1; the input is added where the plan says so."""
 
-    def __init__(self, layer: Layer) -> None:
+    def __init__(self, block: Block) -> None:
         super().__init__()
-        activation = nn.Hardswish if layer.hard_swish else nn.ReLU
-        hidden = layer.hidden
-        self.expand = nn.Sequential(*conv_bn(layer.inputs, hidden, 1), activation()) if layer.expands else nn.Identity()
+        activation = nn.Hardswish if block.hard_swish else nn.ReLU
+        hidden = block.hidden
+        self.expand = nn.Sequential(*conv_bn(block.inputs, hidden, 1), activation()) if block.expands else nn.Identity()
         self.depthwise = nn.Sequential(
-            *conv_bn(hidden, hidden, layer.kernel, stride=layer.stride, groups=hidden), activation()
+            *conv_bn(hidden, hidden, block.kernel, stride=block.stride, groups=hidden), activation()
         )
-        self.excite = SqueezeExcite(hidden, layer.squeezed) if layer.squeezed else nn.Identity()
-        self.project = nn.Sequential(*conv_bn(hidden, layer.outputs, 1))
-        self.residual = layer.residual
+        self.excite = SqueezeExcite(hidden, block.squeezed) if block.squeezed else nn.Identity()
+        self.project = nn.Sequential(*conv_bn(hidden, block.outputs, 1))
+        self.residual = block.residual
 
     def forward(self, images: Tensor) -> Tensor:
         """Return shape (batch, outputs, ceil(height / stride), ceil(width / stride))."""
