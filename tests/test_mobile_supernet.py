@@ -11,7 +11,6 @@ from supernet_contract import SupernetContract, loss
 from torch import Tensor, nn
 
 from evonas.space import Genome
-from evonas.spaces.entangled_supernet import EntangledSupernet
 from evonas.spaces.mobile import Mobile
 from evonas.spaces.mobile_supernet import MobileSupernet
 
@@ -121,12 +120,6 @@ def test_a_narrow_network_has_the_first_channels() -> None:
         shared = dict(wide.named_parameters())[path]
         assert torch.equal(weight, shared[tuple(slice(length) for length in weight.shape)]), path
     assert sum(weight.numel() for weight in narrow.parameters()) == SPACE.costs(SPACE.smallest())["params"]
-
-
-def test_the_largest_network_is_all_there_is() -> None:
-    supernet = EntangledSupernet(SPACE)
-    largest = supernet.subnet(SPACE.largest()).standalone(SPACE.build(SPACE.largest()))
-    assert sum(w.numel() for w in largest.parameters()) == sum(w.numel() for w in supernet.parameters())
 
 
 def test_a_space_of_one_kernel_has_no_matrices() -> None:

@@ -11,7 +11,6 @@ from safetensors.torch import save_file
 from supernet_contract import SupernetContract
 from torch import nn
 
-from evonas.errors import DataError
 from evonas.spaces.transformer import Transformer
 from evonas.spaces.transformer_supernet import TransformerSupernet
 from evonas.supernet_folder import SupernetHeader
@@ -83,19 +82,6 @@ def test_small_subnets_have_the_heads_and_channels_that_weigh_most(trained: nn.M
         )
 
 
-def test_what_is_no_largest_network_of_the_space_is_refused(trained: nn.Module, tmp_path: Path) -> None:
-    for file in (tmp_path / "none.safetensors", Path(__file__)):
-        with pytest.raises(DataError, match=r"'pretrained: .*' cannot be read"):
-            TransformerSupernet(SPACE, pretrained=str(file))
-    file = _saved(trained, tmp_path)
-    wider = Transformer(**{**_options(), "expansions": (1.0, 3.0)})
-    with pytest.raises(DataError, match=r"'blocks.0.perceptron.0.weight' of shape \[24, 8\] has the shape \[16, 8\]"):
-        TransformerSupernet(wider, pretrained=file)
-    deeper = Transformer(**{**_options(), "depths": (1, 3)})
-    with pytest.raises(DataError, match=r"'blocks.2.attention_norm.weight' .* is not in it: give the space"):
-        TransformerSupernet(deeper, pretrained=file)
-
-
 def test_a_supernet_is_restored_without_the_file_that_its_training_began_with(
     trained: nn.Module, tmp_path: Path
 ) -> None:
@@ -114,10 +100,6 @@ def test_a_supernet_is_restored_without_the_file_that_its_training_began_with(
     images = torch.randn(3, 1, 8, 8)
     for genome in (SPACE.smallest(), SPACE.largest()):
         assert torch.equal(again.subnet(genome)(images), supernet.subnet(genome)(images))  # type: ignore[operator]
-
-
-def _options() -> dict[str, object]:
-    return {name: value for name, value in vars(SPACE).items() if name != "genes" and not name.startswith("_")}
 
 
 def _saved(network: nn.Module, folder: Path) -> str:
