@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 KEY = "evonas"  # one: safetensors writes several in any order
 _PROBES = 20  # networks that two spaces are compared by
+PRETRAINED = "pretrained"
+"""The option of a supernet that names a file which its training began with, and which need not be there any more."""
 WEIGHT, METHOD = "weights/", "method/"
 """What the names of arrays begin with: parameters and buffers of the supernet, and what its method has learnt."""
 
@@ -77,7 +79,8 @@ def restored(file: SupernetFile, space: SearchSpace, arrays: Mapping[str, np.nda
     from evonas.workers.supernets.method import Method
 
     config, supplies = file.header.config, {"space": space, "seed": file.header.config["seed"]}
-    supernet: nn.Module = checked(Component.of(config["supernet"]), nn.Module).build(supplies)
+    given_then = {name: option for name, option in config["supernet"].items() if name != PRETRAINED}
+    supernet: nn.Module = checked(Component.of(given_then), nn.Module).build(supplies)
     method: Method = checked(Component.of(config["method"]), Method).build(supplies)
     supernet = method.restore(supernet, part(arrays, METHOD))
     own, given = supernet.state_dict(keep_vars=True), part(arrays, WEIGHT)
