@@ -35,7 +35,7 @@ class Subnet(nn.Module):
     def forward(self, *inputs: Tensor) -> Any:
         """Return what the stand-alone network returns."""
         for module, leaf, take in self._slots:
-            setattr(module, leaf, take())
+            module.__dict__[leaf] = take()  # setattr would make a parameter of the subnet of it
         return self.network(*inputs)
 
     def standalone(self, network: nn.Module) -> nn.Module:
