@@ -12,8 +12,8 @@ _NEAR = 1e-3  # alphas this near to 0 and 1 are these, where the general formula
 def alpha_divergence(student: Tensor, teacher: Tensor, alpha: float, clip: float = math.inf) -> Tensor:
     """Return the divergence of each example, in nats, from logits of shape (examples, classes).
 
-    With the teacher's probabilities p and the student's q it is sum(q * ((p / q) ** alpha - 1)) / (alpha * (alpha - 1)),
-    the Kullback-Leibler divergence KL(p, q) at alpha 1 and KL(q, p) at alpha 0. A positive alpha punishes a student that
+    With the teacher's probabilities p and the student's q it is sum(q ((p / q) ** alpha - 1)) / (alpha (alpha - 1)): at
+    alpha 1 the Kullback-Leibler divergence KL(p, q), at alpha 0 KL(q, p). A positive alpha punishes a student that
     misses what the teacher thinks possible, a negative one a student that thinks possible what the teacher rules out.
 
     The student's gradient is that of the divergence, -E_q[(p / q) ** alpha * grad log q] / alpha, but the importance

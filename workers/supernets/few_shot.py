@@ -13,7 +13,7 @@ from evonas.errors import require
 from evonas.seeds import generator
 from evonas.space import Genome, SearchSpace
 from evonas.workers.examples import Examples
-from evonas.workers.supernets.method import Learner, Progress
+from evonas.workers.supernets.method import Learner, Progress, subnet_of
 from evonas.workers.supernets.single_path import SinglePath
 from evonas.workers.supernets.split import SplitSupernet, split, split_as, splits
 
@@ -146,7 +146,7 @@ def gradient(
     """Return the summed gradients of the genomes' losses, a tensor for each weight; None for one that has none."""
     supernet.zero_grad(set_to_none=True)
     for genome in genomes:
-        learner.backward(loss(supernet.subnet(genome)))  # type: ignore[operator]
+        learner.backward(loss(subnet_of(supernet, genome)))
     found = [weight.grad for weight in supernet.parameters()]
     supernet.zero_grad(set_to_none=True)
     return found
@@ -177,7 +177,9 @@ def minimum_cut(similarity: np.ndarray) -> tuple[float, tuple[int, ...]]:
     """
     places = range(len(similarity))
     half = len(similarity) // 2
-    groups = [group for size in {half, len(similarity) - half} for group in combinations(places, size) if 0 not in group]
+    groups = [
+        group for size in {half, len(similarity) - half} for group in combinations(places, size) if 0 not in group
+    ]
 
     def across(group: tuple[int, ...]) -> float:
         return float(similarity[np.ix_([place for place in places if place not in group], group)].mean())

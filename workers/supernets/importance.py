@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from evonas.space import Genome, SearchSpace
 from evonas.workers.examples import Examples
-from evonas.workers.supernets.method import Batch, Learner, Method, Progress, Rows
+from evonas.workers.supernets.method import Batch, Learner, Method, Progress, Rows, subnet_of
 
 _MEMORY = 0.5  # what a gradient norm still counts for an epoch later
 
@@ -81,7 +81,7 @@ class ImportanceSampling(Method):
     def step(self, supernet: nn.Module, batch: Batch, learner: Learner, rng: np.random.Generator) -> Tensor:
         """Train one path, and note the gradient norms of the path and of the batch's examples; return the loss."""
         genome, weight = self.path(rng)
-        network = supernet.subnet(self.space.canonical(genome))  # type: ignore[operator]
+        network = subnet_of(supernet, self.space.canonical(genome))
         logits = learner.logits(network, batch.inputs)
         losses = learner.label_losses(logits, batch.labels)
         (at_logits,) = torch.autograd.grad(losses.sum(), logits, retain_graph=True)

@@ -10,6 +10,7 @@ from torch import nn
 
 from evonas.space import Genome
 from evonas.supernet import Supernet
+from evonas.workers.supernets.method import subnet_of
 
 _LEAF = -1
 
@@ -28,8 +29,7 @@ class SplitSupernet(nn.Module, Supernet):
 
     def subnet(self, genome: Genome) -> nn.Module:
         """Return the network of a genome on the weights of the part that it belongs to."""
-        network: nn.Module = self.parts[self.second[genome[self.gene]]].subnet(genome)  # type: ignore[operator]
-        return network
+        return subnet_of(self.parts[self.second[genome[self.gene]]], genome)
 
 
 def split(supernet: nn.Module, gene: int, second: Sequence[bool]) -> SplitSupernet:
