@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 from evonas.space import Genome
 from evonas.spaces.cell201 import EDGES, OPERATIONS, Cell201
-from evonas.spaces.operation_supernet import OperationSupernet
+from evonas.spaces.operation_supernet import OperationSupernet, Share
 
 
 class Cell201Supernet(OperationSupernet):
     """The cells of NAS-Bench-201 on shared weights: an edge of a cell has a set of them for each of its convolutions.
 
-    As in the one-shot searches of the paper's comparison (Dong & Yang, ICLR 2020), stem, residual blocks and head are
-    shared by all. Deviation: only the chosen operations are computed, and an edge's batch norms have a weight and a
-    bias to learn.
+    As in the one-shot searches that the benchmark compares (Dong & Yang, ICLR 2020), all share stem, residual blocks
+    and head. Deviation: batch norms learn a weight and a bias, as they do in networks that are trained alone.
     """
 
     def __init__(self, space: Cell201) -> None:
         super().__init__(space, [(OPERATIONS.index(name),) * len(EDGES) for name in ("conv_1x1", "conv_3x3")])
 
-    def shared_name(self, genome: Genome, path: str) -> str:
-        """Return the path with the operation after its edge: `body.0.operations.edge_0_1.conv_3x3.1.weight`."""
-        return _EDGE.sub(lambda edge: f"{edge[0]}.{OPERATIONS[genome[_GENES[edge[0]]]]}", path)
-
-
-_EDGE = re.compile(r"edge_\d_\d")
-_GENES = {f"edge_{source}_{target}": gene for gene, (source, target) in enumerate(EDGES)}
+    def shares(self, genome: Genome) -> Callable[[str], Share]:
+        """Put the operation after its edge: `body.0.operations.edge_0_1.conv_3x3.1.weight`."""
+        chosen = {f"edge_{a}_{b}": OPERATIONS[index] for (a, b), index in zip(EDGES, genome, strict=True)}
+        return lambda path: Share(re.sub(r"edge_\d_\d", lambda edge: f"{edge[0]}.{chosen[edge[0]]}", path))
