@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from one_thread import one_thread  # noqa: F401
-from supernet_steps import BATCH_SIZE, EXAMPLES, SPACE, PlainLearner, assert_resumes, batch, supernet
+from supernet_steps import BATCH_SIZE, EXAMPLES, LEARNER, SPACE, assert_resumes, batch, supernet
 from torch import nn
 
 from evonas.errors import ConfigError
@@ -14,8 +14,6 @@ from evonas.seeds import generator
 from evonas.space import Genome
 from evonas.workers.supernets.attentive import AttentiveNAS
 from evonas.workers.supernets.method import Progress
-
-LEARNER = PlainLearner()
 
 
 def begun(pick: str = "worst", **options: int) -> tuple[AttentiveNAS, nn.Module]:
@@ -44,13 +42,13 @@ def test_the_picked_is_the_extreme_of_all_that_could_be_drawn(pick: str) -> None
 
 
 def test_all_candidates_of_a_pick_cost_about_the_same_and_every_cost_is_drawn_equally_often() -> None:
-    method, net = begun(random_subnets=200, candidates=2, judged_examples=2)
+    method, net = begun(random_subnets=60, candidates=2, judged_examples=2)
     bounds = [[SPACE.costs(g)["macs"] for g in (part[0], part[-1])] for part in method.buckets_of_networks]
     assert bounds == sorted(bounds)
     picked = method.students(net, batch(), LEARNER, generator(0, "step"))[1:]
     below_median = np.mean([SPACE.costs(genome)["macs"] < bounds[5][0] for genome in picked])
-    assert len(picked) == 200
-    assert below_median == pytest.approx(0.5, abs=0.12)
+    assert len(picked) == 60
+    assert below_median == pytest.approx(0.5, abs=0.2)
 
 
 def test_only_the_judged_examples_are_looked_at() -> None:

@@ -2,59 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import pytest
 import torch
 from one_thread import one_thread  # noqa: F401
-from supernet_steps import EXAMPLES, SPACE, PlainLearner, assert_resumes, supernet, trained
-from torch import Tensor, nn
+from signed_space import Signed, SignedSupernet
+from supernet_steps import EXAMPLES, LEARNER, SPACE, assert_resumes, supernet, training
+from torch import nn
 
 from evonas.errors import ConfigError
-from evonas.space import Gene, Genome, Metrics, SearchSpace
-from evonas.supernet import Supernet
 from evonas.workers.supernets.few_shot import FewShot, agreements, minimum_cut, parts_options
 from evonas.workers.supernets.method import Progress
 from evonas.workers.supernets.split import SplitSupernet, splits
 
-SIGNS = (1.0, -1.0, -2.0, 0.5)
-
-
-class Signed(SearchSpace):
-    """Linear networks: the options of `sign` want weights of opposite sign, those of `scale` all want the same."""
-
-    genes = (Gene("scale", (1.0, 1.5, 2.0)), Gene("sign", SIGNS), Gene("sign_of_half", (1.0, -1.0)))
-
-    def build(self, genome: Genome) -> nn.Module:
-        raise NotImplementedError
-
-    def costs(self, genome: Genome) -> Metrics:
-        return {"params": 640.0, "macs": 640.0}
-
-
-class SignedSupernet(nn.Module, Supernet):
-    def __init__(self) -> None:
-        super().__init__()
-        self.shared, self.halved = nn.Parameter(torch.zeros(64, 10)), nn.Parameter(torch.zeros(64, 10))
-
-    def subnet(self, genome: Genome) -> nn.Module:
-        scale, sign, half = (gene.options[index] for gene, index in zip(Signed.genes, genome, strict=True))
-        return Called(lambda x: scale * (sign * (x @ self.shared) + 0.3 * half * (x @ self.halved)))
-
-
-class Called(nn.Module):
-    def __init__(self, call: Callable[[Tensor], Tensor]) -> None:
-        super().__init__()
-        self.call = call
-
-    def forward(self, images: Tensor) -> Tensor:
-        return self.call(images.flatten(1))
-
 
 def begun(method: FewShot, epoch: int, epochs: int, net: nn.Module | None = None) -> nn.Module:
     net = SignedSupernet() if net is None else net
-    return method.begin_epoch(net, Progress(epoch, epochs), EXAMPLES, PlainLearner())
+    return method.begin_epoch(net, Progress(epoch, epochs), EXAMPLES, LEARNER)
 
 
 def test_the_gene_of_two_opposed_groups_is_split_into_these() -> None:
@@ -76,7 +40,7 @@ def test_the_next_level_splits_every_part_on_what_disagrees_there() -> None:
 
 def test_splitting_leaves_no_gradient_behind_and_changes_no_network() -> None:
     net = SignedSupernet()
-    nn.init.normal_(net.shared)
+    nn.init.normal_(net.whole)
     inputs = EXAMPLES.batch(slice(8))[0]
     expected = net.subnet((2, 1, 0))(inputs)
     halves = begun(FewShot(Signed(), 0), 1, 2, net)
@@ -123,7 +87,10 @@ def test_a_part_without_a_choice_left_is_not_split_again() -> None:
 
 def test_split_training_takes_as_many_steps_and_trains_all_parts() -> None:
     method, before = FewShot(SPACE, 0, warmup=0.5, contexts=1, matched_examples=32), supernet()
-    net = trained(method, supernet(), range(4), 4)
+    run = training(method, epochs=4)
+    for _ in range(4):
+        run.epoch()
+    net = run.supernet
     assert isinstance(net, SplitSupernet)
     stems = [dict(part.named_parameters())["weights.stem/0/weight"] for part in net.parts]
     start = dict(before.named_parameters())["weights.stem/0/weight"]

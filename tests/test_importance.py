@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 import pytest
 import torch
 from one_thread import one_thread  # noqa: F401
-from supernet_steps import EXAMPLES, SPACE, PlainLearner, assert_resumes, batch, supernet
+from signed_space import Signed, SignedSupernet
+from supernet_steps import EXAMPLES, LEARNER, SPACE, assert_resumes, batch, supernet
 from torch import nn
 from torch.nn import functional
 
 from evonas.seeds import generator
 from evonas.workers.supernets.importance import ImportanceSampling, mixed
 from evonas.workers.supernets.method import Progress, Rows, subnet_of
-
-LEARNER = PlainLearner()
 
 
 def begun(method: ImportanceSampling, epoch: int, epochs: int) -> ImportanceSampling:
@@ -38,7 +39,7 @@ def test_probabilities_are_those_of_the_gradient_norms_computed_by_hand() -> Non
         same.bit_generator.state = rng.bit_generator.state
         rows = Rows(np.arange(start, start + 32))
         net.zero_grad()
-        method.step(net, batch(rows=rows), LEARNER, rng)
+        method.step(net, batch(rows), LEARNER, rng)
         genome, _ = method.path(same)
         gradients = torch.cat([w.grad.flatten() for w in net.parameters() if w.grad is not None])
         for gene, option in enumerate(genome):
@@ -51,7 +52,7 @@ def test_probabilities_are_those_of_the_gradient_norms_computed_by_hand() -> Non
         assert probabilities == pytest.approx(0.25 * filled / filled.sum() + 0.75 / 5, rel=1e-5)
 
     subnet = subnet_of(net, SPACE.canonical(genome))  # the weights have not changed: no step was taken
-    seen = batch(rows=rows)
+    seen = batch(rows)
     logits = LEARNER.logits(subnet, seen.inputs).detach()
     by_hand = (logits.softmax(dim=1) - functional.one_hot(seen.labels, 10)).square().sum(dim=1).sqrt()
     assert method.state()["data_norms"][64:] == pytest.approx(by_hand.numpy(), rel=1e-5)
@@ -89,20 +90,44 @@ def test_options_and_examples_are_drawn_as_probable_as_they_are() -> None:
 
 
 def test_the_estimate_of_the_full_gradient_is_unbiased() -> None:
-    """Over all paths and examples, of a function of both, which stands for a coordinate of the gradient."""
-    method, rng = skewed(), generator(1, "draws")
-    by_option, by_example = np.random.default_rng(4).normal(size=(6, 5)), np.random.default_rng(5).normal(size=96)
-    full = (1 + by_option.mean(axis=1)).prod() * (1 + by_example.mean())
-    estimates = []
-    for _ in range(4000):
-        genome, weight = method.path(rng)
-        coordinate = weight * (1 + by_option[np.arange(6), genome]).prod()
-        rows = method.rows(96, 32, rng)[0]
-        assert rows.weights is not None
-        estimates.append(coordinate * ((1 + by_example[rows.indices]) * rows.weights).mean())
-    error = np.std(estimates) / np.sqrt(len(estimates))
-    assert abs(np.mean(estimates) - full) < 3 * error
-    assert error < 0.2 * abs(full)
+    space, net, rng = Signed(), SignedSupernet(), np.random.default_rng(3)
+    for weight in net.parameters():
+        weight.data = torch.from_numpy(rng.normal(size=weight.shape) * 0.1).float()
+    method = ImportanceSampling(space, 0)
+    sums, norms = rng.uniform(0.4, 2, size=(3, 4)), rng.uniform(0, 2, size=96)
+    seen = {"path_sums": sums, "path_counts": np.ones((3, 4)), "data_norms": norms}
+    method.restore(net, seen)
+    begun(method, 8, 10)
+
+    def gradient() -> np.ndarray:
+        return torch.cat([weight.grad.flatten() for weight in net.parameters() if weight.grad is not None]).numpy()
+
+    def expected(paths: list[np.ndarray], data: np.ndarray) -> np.ndarray:
+        net.zero_grad()
+        everything = batch(Rows(np.arange(96)))
+        for genome in product(range(3), range(4), range(2)):
+            losses = LEARNER.label_losses(LEARNER.logits(net.subnet(genome), everything.inputs), everything.labels)
+            probability = float(np.prod([p[option] for p, option in zip(paths, genome, strict=True)]))
+            LEARNER.backward(probability * (torch.from_numpy(data) * losses).sum())
+        return gradient().copy()
+
+    full = expected([np.full(n, 1 / n) for n in (3, 4, 2)], np.full(96, 1 / 96))
+    bias = expected(method.path_probabilities(), method.data_probabilities()) - full
+
+    def deviation(weighted: bool) -> float:
+        """Return by how many standard errors the mean of many steps is off, in the direction of the bias."""
+        found = []
+        for draw in range(800):
+            method.restore(net, seen)
+            rows = method.rows(96, 16, generator(draw, "rows"))[0]
+            net.zero_grad()
+            method.step(net, batch(rows if weighted else Rows(rows.indices)), LEARNER, generator(draw, "step"))
+            weight = 1.0 if weighted else method.path(generator(draw, "step"))[1]
+            found.append((gradient() / weight - full) @ bias)
+        return float(np.mean(found) / (np.std(found) / np.sqrt(len(found))))
+
+    assert abs(deviation(weighted=True)) < 3
+    assert deviation(weighted=False) > 6
 
 
 def test_a_step_adds_the_weighted_gradient_of_its_path() -> None:
@@ -110,10 +135,10 @@ def test_a_step_adds_the_weighted_gradient_of_its_path() -> None:
     rows = method.rows(96, 32, generator(0, "rows"))[1]
     genome, weight = method.path(generator(2, "step"))
     assert weight != pytest.approx(1.0, abs=0.05)
-    method.step(net, batch(rows=rows), LEARNER, generator(2, "step"))
+    method.step(net, batch(rows), LEARNER, generator(2, "step"))
     found = [w.grad for w in net.parameters()]
     net.zero_grad()
-    seen = batch(rows=rows)
+    seen = batch(rows)
     losses = functional.cross_entropy(
         LEARNER.logits(subnet_of(net, SPACE.canonical(genome)), seen.inputs), seen.labels, reduction="none"
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from one_thread import one_thread  # noqa: F401
-from supernet_steps import EXAMPLES, SPACE, PlainLearner, assert_resumes, batch, supernet
+from supernet_steps import EXAMPLES, LEARNER, SPACE, assert_resumes, batch, supernet
 from torch import nn
 
 from evonas.errors import ConfigError
@@ -30,8 +30,8 @@ class Elastic(SearchSpace):
 
 def seen(method: ProgressiveShrinking, epoch: int, epochs: int) -> list[set[int]]:
     """Return the options that each gene has had among many students of an epoch."""
-    method.begin_epoch(nn.Module(), Progress(epoch, epochs), EXAMPLES, PlainLearner())
-    students = method.students(nn.Module(), batch(), PlainLearner(), generator(epoch, "step"))
+    method.begin_epoch(nn.Module(), Progress(epoch, epochs), EXAMPLES, LEARNER)
+    students = method.students(nn.Module(), batch(), LEARNER, generator(epoch, "step"))
     return [set(options) for options in zip(*students, strict=True)]
 
 
@@ -55,8 +55,8 @@ def test_shares_are_those_of_the_epochs() -> None:
 
 def test_an_epoch_of_the_first_phase_trains_the_largest_network_alone() -> None:
     method, net = ProgressiveShrinking(SPACE, 0, phases=[["*"]]), supernet()
-    method.begin_epoch(net, Progress(0, 2), EXAMPLES, PlainLearner())
-    method.step(net, batch(), PlainLearner(), generator(0, "step"))
+    method.begin_epoch(net, Progress(0, 2), EXAMPLES, LEARNER)
+    method.step(net, batch(), LEARNER, generator(0, "step"))
     used = [name for name, weight in net.named_parameters() if weight.grad is not None]
     assert used
     assert not any("conv_1x1" in name for name in used)
@@ -76,5 +76,5 @@ def test_phases_that_leave_a_gene_out_or_name_none_are_refused() -> None:
 
 
 def test_too_few_epochs_for_the_phases_are_refused() -> None:
-    with pytest.raises(ConfigError, match="'epochs: 3' are too few: .* each of the 3 phases need an epoch"):
+    with pytest.raises(ConfigError, match=r"'epochs: 3' are too few: .* each of the 3 phases need an epoch"):
         seen(ProgressiveShrinking(Elastic(), 0, phases=PHASES), 0, 3)

@@ -6,14 +6,13 @@ import numpy as np
 import pytest
 import torch
 from one_thread import one_thread  # noqa: F401
-from supernet_steps import SPACE, PlainLearner, batch, supernet
+from supernet_steps import LEARNER, SPACE, batch, supernet
 from torch import nn
 
 from evonas.space import Genome
 from evonas.workers.supernets.split import SplitSupernet, split, split_as, splits
 
 SECOND = (False, True, False, True, False)
-LEARNER = PlainLearner()
 
 
 def gradient_of(net: nn.Module, genome: Genome) -> set[str]:

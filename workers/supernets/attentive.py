@@ -73,7 +73,7 @@ class AttentiveNAS(Sandwich):
 
     def _picked(self, supernet: nn.Module, batch: Batch, learner: Learner, rng: np.random.Generator) -> Genome:
         bucket = self.buckets_of_networks[rng.integers(self.buckets)]
-        candidates = [bucket[place] for place in rng.choice(len(bucket), self.candidates, replace=False)]
+        candidates: list[Genome] = [bucket[place] for place in rng.choice(len(bucket), self.candidates, replace=False)]
         inputs, labels = batch.inputs[: self.judged_examples], batch.labels[: self.judged_examples]
         with torch.no_grad():
             losses = [
@@ -81,4 +81,4 @@ class AttentiveNAS(Sandwich):
                 for genome in candidates
             ]
         measured = torch.stack(losses)
-        return candidates[int((measured.argmin() if self.pick == "best" else measured.argmax()).item())]
+        return candidates[int(measured.argmin() if self.pick == "best" else measured.argmax())]
