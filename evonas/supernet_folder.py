@@ -48,7 +48,7 @@ class SupernetHeader:
 
 @dataclass(frozen=True, slots=True)
 class EpochRecord:
-    """An epoch, counted from 1: the mean loss of its steps, the learning rate that it began with.
+    """An epoch, counted from 1: the mean loss of its steps, the learning rate in its middle.
 
     `valid_errors` are those of a few subnets after it (`smallest`, `largest`, `random_1`, ...): shares of wrong answers
     on the first of the validation examples; None where a loss was not finite. They are empty where none was measured.

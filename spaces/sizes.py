@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from evonas.errors import ConfigError
 
 
@@ -22,6 +24,20 @@ def image_shape(value: object) -> tuple[int, int, int]:
     return numbers
 
 
+def ascending(name: str, value: object, *, whole: bool = True) -> tuple[float, ...]:
+    """Return options in ascending order, whole numbers from 1 or any above 0; raise ConfigError for anything else."""
+    options = tuple(value) if isinstance(value, tuple | list) else ()
+    sound = all(is_whole(option, 1) if whole else _is_positive(option) for option in options)
+    if not options or not sound or sorted(set(options)) != list(options):
+        numbers = "whole numbers, 1 or more" if whole else "numbers above 0"
+        raise ConfigError(f"'{name}' must be a list of {numbers}, in ascending order, not {value!r}")
+    return options
+
+
 def is_whole(value: object, least: int) -> bool:
     """Say whether the value is a whole number, `least` or more."""
     return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+def _is_positive(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf

@@ -98,19 +98,19 @@ def write(file: Path, arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]
 
     Raises RunFolderError if that fails.
     """
-    from safetensors import SafetensorError
-    from safetensors.numpy import save_file
+    from safetensors.numpy import save
 
+    plain = {name: np.ascontiguousarray(array).reshape(array.shape) for name, array in arrays.items()}
     draft = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
     try:
-        save_file({name: np.ascontiguousarray(array).reshape(array.shape) for name, array in arrays.items()}, draft,
-                  metadata={KEY: json.dumps(facts)})  # fmt: skip
-        with draft.open("rb") as written:
-            os.fsync(written.fileno())
+        with draft.open("wb") as opened:
+            opened.write(save(plain, metadata={KEY: json.dumps(facts)}))
+            opened.flush()
+            os.fsync(opened.fileno())
         draft.replace(file)
-    except (SafetensorError, OSError) as error:
+    except OSError as error:
         raise RunFolderError(
-            f"{file} cannot be written ({error}): what was there before is valid still; make room, and resume"
+            f"{file} cannot be written ({error.strerror}): what was there before is valid still; make room, and resume"
         ) from error
     finally:
         draft.unlink(missing_ok=True)

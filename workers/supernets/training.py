@@ -47,8 +47,8 @@ class Training:
 
     @property
     def learning_rate(self) -> float:
-        """The learning rate at the beginning of the next epoch."""
-        return self._recipe.learning_rate_at(self.epochs)
+        """The learning rate in the middle of the next epoch."""
+        return self._recipe.learning_rate_at(self.epochs + 0.5)
 
     def epoch(self, after_step: Callable[[float], None] = lambda done: None) -> float:
         """Train one epoch, and return the mean of the steps' losses; `after_step` is told which share of it is done.
