@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import torch
 
@@ -40,17 +38,3 @@ def batch(rows: Rows | None = None) -> Batch:
 def training(method: Method, epochs: int) -> Training:
     """Return a training of so many epochs that has not begun."""
     return Training(supernet(), method, EXAMPLES, Recipe(epochs=epochs, batch_size=48, learning_rate=0.1), seed=0)
-
-
-def assert_resumes(new: Callable[[], Method], at: int, of: int) -> None:
-    """Assert that a training restored after `at` epochs ends as one that was never interrupted."""
-    whole, resumed = training(new(), of), training(new(), of)
-    for epoch in range(of):
-        if epoch == at:
-            resumed.restore({name: array.copy() for name, array in whole.arrays().items()}, whole.facts())
-        whole.epoch()
-        if epoch >= at:
-            resumed.epoch()
-    expected, ended = whole.arrays(), resumed.arrays()
-    assert ended.keys() == expected.keys()
-    assert all(np.array_equal(ended[name], expected[name]) for name in expected)

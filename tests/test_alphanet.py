@@ -5,14 +5,24 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from method_contract import MethodContract
 from one_thread import one_thread  # noqa: F401
-from supernet_steps import LEARNER, SPACE, assert_resumes, batch, supernet
+from supernet_steps import LEARNER, SPACE, batch, supernet
 
 from evonas.errors import ConfigError
 from evonas.seeds import generator
+from evonas.space import SearchSpace
 from evonas.workers.supernets.alpha_divergence import alpha_divergence
 from evonas.workers.supernets.alphanet import AlphaNet
+from evonas.workers.supernets.method import Method
 from evonas.workers.supernets.sandwich import Sandwich
+
+
+class TestAlphaNet(MethodContract):
+    epochs = 2
+
+    def method(self, space: SearchSpace, seed: int) -> Method:
+        return AlphaNet(space, seed)
 
 
 def test_each_example_has_the_larger_divergence_and_its_gradient() -> None:
@@ -38,10 +48,6 @@ def test_two_alphas_near_one_train_as_the_sandwich_rule_does() -> None:
         assert (one.grad is None) == (other.grad is None)
         if one.grad is not None and other.grad is not None:
             torch.testing.assert_close(one.grad, other.grad, rtol=1e-3, atol=1e-6)
-
-
-def test_resumed_training_equals_uninterrupted() -> None:
-    assert_resumes(lambda: AlphaNet(SPACE, 0), at=1, of=2)
 
 
 def test_alphas_in_the_wrong_order_are_refused() -> None:

@@ -5,15 +5,23 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from method_contract import MethodContract
 from one_thread import one_thread  # noqa: F401
-from supernet_steps import BATCH_SIZE, EXAMPLES, LEARNER, SPACE, assert_resumes, batch, supernet
+from supernet_steps import BATCH_SIZE, EXAMPLES, LEARNER, SPACE, batch, supernet
 from torch import nn
 
 from evonas.errors import ConfigError
 from evonas.seeds import generator
-from evonas.space import Genome
+from evonas.space import Genome, SearchSpace
 from evonas.workers.supernets.attentive import AttentiveNAS
-from evonas.workers.supernets.method import Progress
+from evonas.workers.supernets.method import Method, Progress
+
+
+class TestAttentiveNAS(MethodContract):
+    epochs = 2
+
+    def method(self, space: SearchSpace, seed: int) -> Method:
+        return AttentiveNAS(space, seed)
 
 
 def begun(pick: str = "worst", **options: int) -> tuple[AttentiveNAS, nn.Module]:
@@ -66,10 +74,6 @@ def test_judging_leaves_no_gradient_behind() -> None:
     method, net = begun()
     method.students(net, batch(), LEARNER, generator(0, "step"))
     assert all(weight.grad is None for weight in net.parameters())
-
-
-def test_resumed_training_equals_uninterrupted() -> None:
-    assert_resumes(lambda: AttentiveNAS(SPACE, 0), at=1, of=2)
 
 
 def test_more_candidates_than_a_bucket_has_are_refused() -> None:

@@ -5,15 +5,24 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from method_contract import MethodContract
 from one_thread import one_thread  # noqa: F401
 from signed_space import Signed, SignedSupernet
-from supernet_steps import EXAMPLES, LEARNER, SPACE, assert_resumes, supernet, training
+from supernet_steps import EXAMPLES, LEARNER, SPACE, supernet, training
 from torch import nn
 
 from evonas.errors import ConfigError
+from evonas.space import SearchSpace
 from evonas.workers.supernets.few_shot import FewShot, agreements, minimum_cut, parts_options
-from evonas.workers.supernets.method import Progress
+from evonas.workers.supernets.method import Method, Progress
 from evonas.workers.supernets.split import SplitSupernet, splits
+
+
+class TestFewShot(MethodContract):
+    epochs = 4
+
+    def method(self, space: SearchSpace, seed: int) -> Method:
+        return FewShot(space, seed, splits=2, contexts=1, matched_examples=32)
 
 
 def begun(method: FewShot, epoch: int, epochs: int, net: nn.Module | None = None) -> nn.Module:
@@ -96,11 +105,6 @@ def test_split_training_takes_as_many_steps_and_trains_all_parts() -> None:
     start = dict(before.named_parameters())["weights.stem/0/weight"]
     assert not torch.equal(stems[0], stems[1])
     assert not any(torch.equal(stem, start) for stem in stems)
-
-
-@pytest.mark.parametrize("at", [1, 2])
-def test_resumed_training_equals_uninterrupted(at: int) -> None:
-    assert_resumes(lambda: FewShot(SPACE, 0, warmup=0.5, contexts=1, matched_examples=32), at=at, of=3)
 
 
 def test_a_warm_up_without_end_is_refused() -> None:

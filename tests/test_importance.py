@@ -7,15 +7,22 @@ from itertools import product
 import numpy as np
 import pytest
 import torch
+from method_contract import MethodContract
 from one_thread import one_thread  # noqa: F401
 from signed_space import Signed, SignedSupernet
-from supernet_steps import EXAMPLES, LEARNER, SPACE, assert_resumes, batch, supernet
+from supernet_steps import EXAMPLES, LEARNER, SPACE, batch, supernet
 from torch import nn
 from torch.nn import functional
 
 from evonas.seeds import generator
+from evonas.space import SearchSpace
 from evonas.workers.supernets.importance import ImportanceSampling, mixed
-from evonas.workers.supernets.method import Progress, Rows, subnet_of
+from evonas.workers.supernets.method import Method, Progress, Rows, subnet_of
+
+
+class TestImportanceSampling(MethodContract):
+    def method(self, space: SearchSpace, seed: int) -> Method:
+        return ImportanceSampling(space, seed)
 
 
 def begun(method: ImportanceSampling, epoch: int, epochs: int) -> ImportanceSampling:
@@ -147,7 +154,3 @@ def test_a_step_adds_the_weighted_gradient_of_its_path() -> None:
         assert (one is None) == (other is None)
         if one is not None:
             torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
-
-
-def test_resumed_training_equals_uninterrupted() -> None:
-    assert_resumes(lambda: ImportanceSampling(SPACE, 0), at=2, of=3)

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import pytest
+from method_contract import MethodContract
 from one_thread import one_thread  # noqa: F401
-from supernet_steps import EXAMPLES, LEARNER, SPACE, assert_resumes, batch, supernet
+from supernet_steps import EXAMPLES, LEARNER, SPACE, batch, supernet
 from torch import nn
 
 from evonas.errors import ConfigError
 from evonas.seeds import generator
 from evonas.space import Gene, Genome, Metrics, SearchSpace
-from evonas.workers.supernets.method import Progress
+from evonas.workers.supernets.method import Method, Progress
 from evonas.workers.supernets.progressive_shrinking import ProgressiveShrinking
 
 PHASES = [["kernel*"], ["depth"], ["width_?"]]
+
+
+class TestProgressiveShrinking(MethodContract):
+    def method(self, space: SearchSpace, seed: int) -> Method:
+        return ProgressiveShrinking(space, seed, phases=[["kernel"], ["*"]])
 
 
 class Elastic(SearchSpace):
@@ -60,10 +66,6 @@ def test_an_epoch_of_the_first_phase_trains_the_largest_network_alone() -> None:
     used = [name for name, weight in net.named_parameters() if weight.grad is not None]
     assert used
     assert not any("conv_1x1" in name for name in used)
-
-
-def test_resumed_training_equals_uninterrupted() -> None:
-    assert_resumes(lambda: ProgressiveShrinking(SPACE, 0, phases=[["edge_0_*"], ["edge_*"]]), at=2, of=3)
 
 
 def test_phases_that_leave_a_gene_out_or_name_none_are_refused() -> None:
