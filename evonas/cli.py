@@ -157,7 +157,7 @@ def front(
 def list_(
     name: Annotated[str | None, typer.Argument(metavar="NAME", help="What to explain, with its options.")] = None,
 ) -> None:
-    """Show the spaces, data sets, evaluators, strategies, predictors, pools and trackers that ship; options of a NAME.
+    """Show what ships: spaces, data, evaluators, strategies, predictors, supernets, pools, trackers; options of a NAME.
 
     An experiment names them by their import path ('use:'), and those of your own packages in the same way.
     """

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from evonas import config_supernet
 from evonas.component import Component, checked
@@ -175,8 +176,8 @@ def _make(path: Path, identity: str) -> None:
 
 def _check_same(path: Path, header: SupernetHeader, prepared: Prepared) -> None:
     """Raise RunFolderError unless the folder was begun with this training."""
-    if header.config_hash != prepared.experiment.identity():
-        was, now = _decisive(header), prepared.experiment.decisive()
+    if not _begun_with(header, prepared.experiment):
+        was, now = _decisive(header.config), _decisive(prepared.experiment.plain())
         changed = [key for key in {**was, **now} if was.get(key) != now.get(key)]
         raise RunFolderError(
             f"{path} belongs to another training: {', '.join(changed) or 'its config'} would change, and only "
@@ -202,8 +203,20 @@ def _check_same(path: Path, header: SupernetHeader, prepared: Prepared) -> None:
         )
 
 
-def _decisive(header: SupernetHeader) -> dict[str, object]:
+def _begun_with(header: SupernetHeader, experiment: SupernetExperiment) -> bool:
+    """Say whether a training began with this experiment; options that are new since had their defaults there."""
+    identity = experiment.identity()
     try:
-        return config_supernet.parse(header.config).decisive()
+        return identity == header.config_hash or identity == config_supernet.parse(header.config).identity()
     except ConfigError:  # what it names is not there any more
-        return {}
+        return False
+
+
+def _decisive(config: Mapping[str, Any]) -> dict[str, object]:
+    """Return what decides the weights, options of parts one by one (`recipe.epochs`), to tell what differs."""
+    decisive: dict[str, object] = {}
+    for key, value in config.items():
+        if key not in CHANGEABLE:
+            parts = value if isinstance(value, Mapping) else {"": value}
+            decisive |= {f"{key}.{part}".rstrip("."): plain for part, plain in parts.items()}
+    return decisive

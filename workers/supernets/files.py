@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import secrets
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from evonas.component import Component
+from evonas.component import Component, checked
 from evonas.errors import DataError, RunFolderError
+from evonas.seeds import generator
 from evonas.space import SearchSpace
 from evonas.supernet_folder import WEIGHTS, SupernetHeader
 
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 KEY = "evonas"  # one: safetensors writes several in any order
+_PROBES = 20  # networks that two spaces are compared by
 WEIGHT, METHOD = "weights/", "method/"
 """What the names of arrays begin with: parameters and buffers of the supernet, and what its method has learnt."""
 
@@ -36,18 +40,31 @@ class SupernetFile:
 
 def load(path: Path) -> SupernetFile:
     """Read a trained supernet, by its folder or its file; raise DataError if there is none. Torch is not needed."""
-    file = path / WEIGHTS if path.is_dir() else path
-    if not file.exists():
-        way_out = (
-            f"continue its training with 'evonas supernet FILE --run {path} --resume'"
-            if path.is_dir()
-            else ("name the folder that 'evonas supernet FILE' writes, or the .safetensors file in it")
-        )
-        raise DataError(f"there is no trained supernet at {file}: {way_out}")
+    file = _found(path)
     arrays, facts = read(file)
-    if not isinstance(facts.get("header"), dict):
-        raise DataError(f"{file} is no supernet of evonas: it does not say of what space it is")
-    return SupernetFile(SupernetHeader.of(facts["header"]), arrays)
+    header = facts.get("header")
+    if not (
+        isinstance(header, dict) and {"space", "data", "supernet", "method", "seed"} <= {*header.get("config", ())}
+    ):
+        raise DataError(f"{file} is no supernet of evonas: it does not say of what space it is, and how it was trained")
+    return SupernetFile(SupernetHeader.of(header), arrays)
+
+
+def fingerprint(path: Path) -> str:
+    """Return a hash of a trained supernet's file; raise DataError if there is none."""
+    with _found(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+
+
+def check_space(file: SupernetFile, space: SearchSpace) -> None:
+    """Raise DataError if the supernet was trained on a space of other genes, or other networks. Torch is not needed."""
+    trained_on: SearchSpace = checked(Component.of(file.header.config["space"]), SearchSpace).build()
+    difference = _difference(trained_on, space)
+    if difference is not None:
+        raise DataError(
+            f"the supernet '{file.header.name}' was trained on another space, {file.header.config['space']}: that one "
+            f"has {difference}: search that one, or train a supernet of this one"
+        )
 
 
 def restored(file: SupernetFile, space: SearchSpace, arrays: Mapping[str, np.ndarray]) -> nn.Module:
@@ -57,10 +74,12 @@ def restored(file: SupernetFile, space: SearchSpace, arrays: Mapping[str, np.nda
     """
     from torch import nn
 
+    from evonas.workers.supernets.method import Method
+
     config, supplies = file.header.config, {"space": space, "seed": file.header.config["seed"]}
-    supernet = Component.of(config["supernet"]).build(supplies)
-    supernet = Component.of(config["method"]).build(supplies).restore(supernet, part(arrays, METHOD))
-    assert isinstance(supernet, nn.Module)
+    supernet: nn.Module = checked(Component.of(config["supernet"]), nn.Module).build(supplies)
+    method: Method = checked(Component.of(config["method"]), Method).build(supplies)
+    supernet = method.restore(supernet, part(arrays, METHOD))
     own, given = supernet.state_dict(keep_vars=True), part(arrays, WEIGHT)
     if own.keys() != given.keys() or any(tuple(own[name].shape) != given[name].shape for name in own):
         odd = sorted(own.keys() ^ given.keys()) or [n for n in own if tuple(own[n].shape) != given[n].shape]
@@ -114,6 +133,34 @@ def write(file: Path, arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]
         ) from error
     finally:
         draft.unlink(missing_ok=True)
+
+
+def _found(path: Path) -> Path:
+    """Return the file of a trained supernet, by its folder or itself; raise DataError if there is none."""
+    file = path / WEIGHTS if path.is_dir() else path
+    if not file.exists():
+        way_out = (
+            f"continue its training with 'evonas supernet FILE --run {path} --resume'"
+            if path.is_dir()
+            else ("name the folder that 'evonas supernet FILE' writes, or the .safetensors file in it")
+        )
+        raise DataError(f"there is no trained supernet at {file}: {way_out}")
+    return file
+
+
+def _difference(trained_on: SearchSpace, space: SearchSpace) -> str | None:
+    """Return a gene, or what a network costs, that the one space has and the other has not; None if they agree."""
+    for gene, own in zip_longest(trained_on.genes, space.genes):
+        if gene != own:
+            return f"the gene {gene}, and this one has {own}"
+    rng = generator(0, "probes")
+    for genome in [trained_on.smallest(), trained_on.largest(), *(trained_on.sample(rng) for _ in range(_PROBES))]:
+        costs, own_costs = trained_on.costs(genome), space.costs(genome)
+        for name in ("params", "macs"):
+            if costs[name] != own_costs[name]:
+                numbers = f"{costs[name]:,.0f} for the genome {list(genome)}, and this one has {own_costs[name]:,.0f}"
+                return f"{name} = {numbers}"
+    return None
 
 
 def _shared(array: np.ndarray) -> Any:
