@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from method_contract import MethodContract
 from one_thread import one_thread  # noqa: F401
+from plain_supernet import PlainSpace, plain_experiment
 from signed_space import Signed, SignedSupernet
 from supernet_steps import EXAMPLES, LEARNER, SPACE, supernet, training
 from torch import nn
 
+from evonas import config_supernet, supernet_run
 from evonas.errors import ConfigError
 from evonas.space import SearchSpace
+from evonas.workers.supernets import files
 from evonas.workers.supernets.few_shot import FewShot, agreements, minimum_cut, parts_options
 from evonas.workers.supernets.method import Method, Progress
 from evonas.workers.supernets.split import SplitSupernet, splits
@@ -105,6 +110,18 @@ def test_split_training_takes_as_many_steps_and_trains_all_parts() -> None:
     start = dict(before.named_parameters())["weights.stem/0/weight"]
     assert not torch.equal(stems[0], stems[1])
     assert not any(torch.equal(stem, start) for stem in stems)
+
+
+def test_a_split_supernet_is_read_back_from_its_folder(tmp_path: Path) -> None:
+    method = {"use": "evonas.workers.supernets.few_shot:FewShot", "contexts": 1, "matched_examples": 32}
+    experiment = config_supernet.parse(plain_experiment(method=method))
+    supernet_run.run(experiment, tmp_path / "run", lambda prepared, path: ())
+    file = files.load(tmp_path / "run")
+    read = files.restored(file, PlainSpace(), file.arrays)
+    assert isinstance(read, SplitSupernet)
+    first, second = (dict(part.named_parameters())["network.3.weight"] for part in read.parts)
+    assert np.array_equal(first.detach().numpy(), file.arrays["weights/parts.0.network.3.weight"])
+    assert not torch.equal(first, second)
 
 
 def test_a_warm_up_without_end_is_refused() -> None:
