@@ -37,7 +37,8 @@ class FewShot(SinglePath):
     Deviations: gradients are compared at the weights that both options train, each averaged over `contexts` draws of
     the other genes, the same for all options, on `matched_examples` training examples that are not augmented; the cut
     is the mean cosine of the pairs across it, not their sum, so that genes with different numbers of options can be
-    compared; the learning rate goes on as it was, where the paper trains each part anew from the warmed-up weights.
+    compared; the parts are trained on together, where the paper makes each a supernet of its own. Momentum begins anew
+    at a split.
     """
 
     def __init__(

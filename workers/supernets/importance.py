@@ -28,8 +28,8 @@ class ImportanceSampling(Method):
     gradient what it is when both are uniform.
 
     Deviations: the paper takes the norm of an option's own weights, while here it is that of the whole path, because
-    options may share weights; the norms of earlier epochs count half as much with each epoch; the paths' losses are
-    weighted too. A path's weight is a product over all genes: in spaces of many genes set `gradient_clip`.
+    options may share weights; the norms of earlier epochs count half as much with each epoch. A path's weight is a
+    product over all genes: in spaces of many genes set `gradient_clip`.
     """
 
     divisible = False
@@ -40,6 +40,7 @@ class ImportanceSampling(Method):
         self._sums, self._counts = np.zeros((2, len(space.genes), options))
         self._data_norms = np.empty(0)
         self._trusted = 0.0
+        self._path_probabilities = self.path_probabilities()
 
     def begin_epoch(self, supernet: nn.Module, progress: Progress, examples: Examples, learner: Learner) -> nn.Module:
         """Draw from now on by the norms that have been seen."""
