@@ -9,16 +9,16 @@ import numpy as np
 from torch import nn
 
 from evonas.space import Genome
-from evonas.supernet import Supernet
 from evonas.workers.supernets.method import subnet_of
 
 _LEAF = -1
 
 
-class SplitSupernet(nn.Module, Supernet):
+class SplitSupernet(nn.Module):
     """Two supernets: the option that a genome has at one gene says whose weights are its own. Either may be split too.
 
-    `second` holds the options, by index, whose genomes belong to the second part.
+    `second` says of each option whether its genomes belong to the second part. A method makes it of a supernet; it is
+    none to name in a file, and no `Supernet` therefore.
     """
 
     def __init__(self, gene: int, second: Sequence[bool], parts: tuple[nn.Module, nn.Module]) -> None:
