@@ -220,6 +220,8 @@ def main() -> None:
     print(f"trained alone in {seconds:.0f} s of CPU, {seconds / truth.size / len(runs):.1f} s each")
     if len(by_seed) > 1:
         print(f"tau between the first two of {len(runs)} stand-alone seeds: {interval(tau, *by_seed[:2])}")
+    macs = np.array([problem.space.costs(genome)["macs"] for genome in networks])
+    print(f"tau of MACs, which need no supernet: {interval(tau, macs, truth)}")
     print(f"\n| method | tau | Spearman | tau of losses | epochs | seconds | best found |\n|{' --- |' * 7}")
     for name in chosen.only:
         key = {**facts, "method": problem.method(name), "seconds": chosen.seconds, "seed": chosen.seed}
