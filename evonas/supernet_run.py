@@ -67,7 +67,8 @@ def prepare(experiment: SupernetExperiment) -> Prepared:
     experiment = experiment.model_copy(update={"space": fitted})
     component = Component(LOCAL if experiment.workers == 1 else RAY)
     trainer: SupernetTrainer = component.load()(experiment, data)
-    trainer.check()
+    with _enough_memory():
+        trainer.check()
     return Prepared(experiment, space, data, trainer)
 
 
@@ -114,16 +115,22 @@ def _train(prepared: Prepared, path: Path, header: SupernetHeader, trackers: Seq
     for tracker in trackers:
         tracker.started(header, read_progress(path))
     try:
-        with terminable():
+        with terminable(), _enough_memory():
             prepared.trainer.train(path, header, each_epoch, each_step)
         finished = True
+    finally:
+        for tracker in trackers:
+            tracker.closed(finished=finished)
+
+
+@contextmanager
+def _enough_memory() -> Iterator[None]:
+    try:
+        yield
     except MemoryError as error:
         raise ResourceError(
             f"the device has too little memory for this training ({error}): lower recipe.batch_size, or raise workers"
         ) from error
-    finally:
-        for tracker in trackers:
-            tracker.closed(finished=finished)
 
 
 def _trackers(prepared: Prepared, path: Path, watch: Watch) -> list[TrainingTracker]:

@@ -55,11 +55,11 @@ def test_a_step_trains_one_subnet_on_the_labels_as_if_it_were_alone() -> None:
 
 def test_subnets_are_drawn_uniformly() -> None:
     supernet, batch, rng = Noting(), batch_of(2), np.random.default_rng(0)
-    for _ in range(720):
+    for _ in range(360):
         SinglePath(SPACE, 0).step(supernet, batch, learner(), rng)
     counts = Counter(supernet.asked)
     assert len(counts) == 18
-    expected = 720 / 18
+    expected = 360 / 18
     chi_squared = sum((count - expected) ** 2 / expected for count in counts.values())
     assert chi_squared < 40.8  # its 99.9 % quantile for 17 degrees of freedom
 

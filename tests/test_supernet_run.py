@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
-import subprocess
-import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import yaml
-from commands import environment
 from one_thread import one_thread  # noqa: F401
 from plain_supernet import plain_experiment
 
 from evonas import config_supernet, supernet_run
 from evonas.errors import ConfigError, DataError, EvonasError, RunFolderError, TrainingStopped
 from evonas.supernet_folder import CHECKPOINT, HEADER, PROGRESS, WEIGHTS, read_progress
-from evonas.workers.supernets import files
+from evonas.workers.supernets import epochs, files
+from evonas.workers.supernets.single_path import SinglePath
 
 TINY = {"space": "tiny_space:TinySpace", "supernet": "tiny_supernet:TinySupernet", "data": {"train_size": 100}}
 RECIPE = {"recipe": {"epochs": 4, "batch_size": 32, "shift": 1}}
@@ -32,42 +31,44 @@ def train(folder: Path, *, again: bool = False, **changes: Any) -> Mapping[str, 
     return files.load(folder).arrays
 
 
-def killed(file: Path, folder: Path, patch: str) -> int:
-    """Train as the command line does, in a process that the patch kills; return how it ended."""
-    script = f"""
-import os, signal, sys
-from evonas.workers.supernets import epochs, single_path
-def die(*_):
+def killed(folder: Path, patch: Callable[[], None], changes: Mapping[str, Any]) -> int | None:
+    """Train in a process of its own, which the patch kills; return how it ended."""
+
+    def training() -> None:
+        patch()
+        train(folder, again=True, **changes)
+
+    process = get_context("fork").Process(target=training)
+    process.start()
+    process.join(120)
+    return process.exitcode
+
+
+def die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
-{patch}
-from evonas.cli import main
-sys.argv = ["evonas", "supernet", {str(file)!r}, "--run", {str(folder)!r}, "--resume"]
-main()
-"""
-    done = subprocess.run([sys.executable, "-c", script], env=environment(), capture_output=True, check=False)
-    return done.returncode
 
 
-INSIDE_AN_EPOCH = """
-steps = iter(range(100))
-step = single_path.SinglePath.step
-single_path.SinglePath.step = lambda *parts: die() if next(steps) == 6 else step(*parts)
-"""
-BETWEEN_CHECKPOINT_AND_PROGRESS = """
-tell = epochs.write_progress
-epochs.write_progress = lambda folder, records: die() if len(records) == 3 else tell(folder, records)
-"""
+def inside_an_epoch() -> None:
+    steps, step = iter(range(100)), SinglePath.step
+
+    def dying(*parts: Any) -> Any:
+        return die() if next(steps) == 6 else step(*parts)
+
+    SinglePath.step = dying  # type: ignore[method-assign]
+
+
+def between_checkpoint_and_progress() -> None:
+    tell = epochs.write_progress
+    epochs.write_progress = lambda folder, records: die() if len(records) == 3 else tell(folder, records)  # type: ignore[attr-defined]
 
 
 def test_a_training_that_is_killed_ends_with_the_weights_of_one_that_is_not(tmp_path: Path) -> None:
     changes = {**TINY, **RECIPE}
-    file = tmp_path / "supernet.yaml"
-    file.write_text(yaml.safe_dump(plain_experiment(**changes)))
     whole = train(tmp_path / "whole", **changes)
     folder = tmp_path / "killed"
-    assert killed(file, folder, INSIDE_AN_EPOCH) == -signal.SIGKILL
+    assert killed(folder, inside_an_epoch, changes) == -signal.SIGKILL
     assert len(read_progress(folder)) == 1
-    assert killed(file, folder, BETWEEN_CHECKPOINT_AND_PROGRESS) == -signal.SIGKILL
+    assert killed(folder, between_checkpoint_and_progress, changes) == -signal.SIGKILL
     assert len(read_progress(folder)) == 2
     with pytest.raises(DataError, match="there is no trained supernet at"):
         files.load(folder)

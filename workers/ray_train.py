@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import sys
 import tempfile
 import threading
 from collections.abc import Callable, Mapping
@@ -19,8 +21,8 @@ from evonas.workers.ray_session import connect, living_nodes
 RESTARTS = 3
 """So many deaths of workers a training survives: it starts again from its last checkpoint."""
 
-LOOK_SECONDS = "0.5"
-"""How often Ray Train looks whether its workers live, unless the environment says otherwise."""
+PATIENCE = {"RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5", "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "600"}
+"""How often Ray Train looks whether workers live, and how long they may take to start, in its own variables."""
 
 NEWS_SECONDS = 0.2
 
@@ -64,6 +66,7 @@ class RayTrainer(SupernetTrainer):
                 "folder": str(folder.absolute()),
                 "header": header.plain(),
                 "mailbox": mailbox,
+                "search_path": [entry or str(Path.cwd()) for entry in sys.path],
             }
             try:
                 _fit(task, experiment, uses_gpus, lambda: _tell(mailbox, after_epoch))
@@ -142,7 +145,10 @@ def _fit(
         except BaseException as error:  # raised again in the main thread
             failures.append(error)
 
-    settings = {"RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": LOOK_SECONDS, "RAY_CHDIR_TO_TRIAL_DIR": "0"}
+    settings = {
+        "RAY_CHDIR_TO_TRIAL_DIR": "0",
+        **{name: os.environ.get(name, value) for name, value in PATIENCE.items()},
+    }
     thread = threading.Thread(target=fit, name="evonas-ray-train", daemon=True)
     try:
         with environment(settings):
@@ -183,14 +189,15 @@ def _train(task: dict[str, Any]) -> None:
     from evonas.workers.supernets.parts import Parts
     from evonas.workers.supernets.ranks import Ranks
 
+    sys.path.extend(entry for entry in task["search_path"] if entry not in sys.path)  # of a user's own modules
     mailbox = task["mailbox"]
     if ray.get(mailbox.stopped.remote()):
         return
     context = get_context()
     ranks = Ranks(context.get_world_rank(), context.get_world_size())
-    experiment = config_supernet.parse(task["experiment"])
-    torch.set_num_threads(experiment.cpus)
     try:
+        experiment = config_supernet.parse(task["experiment"])
+        torch.set_num_threads(experiment.cpus)
         parts = Parts.of(experiment, ray.get(task["data"]), get_device(), ranks)
         folder = Path(task["folder"])
         if not folder.is_dir():
