@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from method_contract import MethodContract
 from one_thread import one_thread  # noqa: F401
 from supernet_method import batch_of, gradients, learner
 from tiny_space import TinySpace
@@ -12,10 +13,18 @@ from tiny_supernet import TinySupernet
 from torch.nn import functional
 
 from evonas.errors import ConfigError
-from evonas.workers.supernets.method import subnet_of
-from evonas.workers.supernets.sandwich import Sandwich, soft_losses
+from evonas.space import SearchSpace
+from evonas.workers.supernets.method import Method, subnet_of
+from evonas.workers.supernets.sandwich import Sandwich
 
 SPACE = TinySpace()
+
+
+class TestSandwich(MethodContract):
+    epochs = 2
+
+    def method(self, space: SearchSpace, seed: int) -> Method:
+        return Sandwich(space, seed)
 
 
 def test_gradients_of_all_subnets_add_up() -> None:
@@ -41,10 +50,11 @@ def test_gradients_of_all_subnets_add_up() -> None:
 
 def test_soft_losses_are_the_divergence_from_the_teacher_but_for_its_entropy() -> None:
     torch.manual_seed(0)
-    student, teacher = torch.randn(5, 4), torch.randn(5, 4).softmax(1)
+    student, logits = torch.randn(5, 4), torch.randn(5, 4)
+    teacher = logits.softmax(1)
     divergence = functional.kl_div(student.log_softmax(1), teacher, reduction="none").sum(1)
     entropy = -(teacher * teacher.log()).sum(1)
-    torch.testing.assert_close(soft_losses(student, teacher), divergence + entropy)
+    torch.testing.assert_close(Sandwich(SPACE, 0).distillation(student, logits), divergence + entropy)
 
 
 def test_the_teacher_learns_nothing_from_its_students() -> None:

@@ -7,16 +7,24 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch
+from method_contract import MethodContract
 from one_thread import one_thread  # noqa: F401
 from supernet_method import batch_of, gradients, learner
 from tiny_space import TinySpace
 from tiny_supernet import TinySupernet
 
-from evonas.space import Genome
-from evonas.workers.supernets.method import subnet_of
+from evonas.space import Genome, SearchSpace
+from evonas.workers.supernets.method import Method, subnet_of
 from evonas.workers.supernets.single_path import SinglePath
 
 SPACE = TinySpace()
+
+
+class TestSinglePath(MethodContract):
+    epochs = 2
+
+    def method(self, space: SearchSpace, seed: int) -> Method:
+        return SinglePath(space, seed)
 
 
 class Noting(TinySupernet):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from torch import Tensor, nn
 from torch.nn import functional
 
 from evonas.errors import require
-from evonas.space import SearchSpace
+from evonas.space import Genome, SearchSpace
 from evonas.workers.supernets.method import Batch, Learner, Method, subnet_of
 
 
@@ -27,17 +29,24 @@ class Sandwich(Method):
 
     def step(self, supernet: nn.Module, batch: Batch, learner: Learner, rng: np.random.Generator) -> Tensor:
         """Train all subnets of the step; return the largest one's loss."""
-        between = [self.space.canonical(self.space.sample(rng)) for _ in range(self.random_subnets)]
+        students = self.students(supernet, batch, learner, rng)
         logits = learner.logits(subnet_of(supernet, self.largest), batch.inputs)
         loss = batch.mean(learner.label_losses(logits, batch.labels))
         learner.backward(loss)
-        soft_labels = logits.detach().softmax(dim=1)
-        for genome in (self.smallest, *between):
+        for genome in students:
             student = learner.logits(subnet_of(supernet, genome), batch.inputs)
-            learner.backward(batch.mean(soft_losses(student, soft_labels)))
+            learner.backward(batch.mean(self.distillation(student, logits.detach())))
         return loss.detach()
 
+    def students(
+        self, supernet: nn.Module, batch: Batch, learner: Learner, rng: np.random.Generator
+    ) -> Sequence[Genome]:
+        """Return the canonical genomes that learn from the largest one in this step."""
+        return [self.smallest, *(self.space.canonical(self.space.sample(rng)) for _ in range(self.random_subnets))]
 
-def soft_losses(logits: Tensor, soft_labels: Tensor) -> Tensor:
-    """Return the cross-entropy of each example with soft labels, both of shape (examples, classes)."""
-    return functional.cross_entropy(logits, soft_labels, reduction="none")
+    def distillation(self, student: Tensor, teacher: Tensor) -> Tensor:
+        """Return the loss of each example from logits, both of shape (examples, classes): soft labels' cross-entropy.
+
+        Gradients are the student's; the teacher's logits have none.
+        """
+        return functional.cross_entropy(student, teacher.softmax(dim=1), reduction="none")
