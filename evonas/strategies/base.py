@@ -62,6 +62,13 @@ class Strategy(ABC):
     def tell(self, outcome: Outcome) -> None:
         """Take the outcome of an adopted candidate; outcomes come in any order."""
 
+    def fingerprint(self) -> str | None:
+        """Return a hash of what it reads besides its options; None if it reads nothing.
+
+        A run is resumed under an equal fingerprint only.
+        """
+        return None
+
     def generator(self, number: int) -> np.random.Generator:
         """Return the generator of the ask with that number."""
         return generator(self.seed, "ask", number)
