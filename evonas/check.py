@@ -32,6 +32,8 @@ def report(experiment: Experiment) -> Iterator[str]:
         yield f"gate: {row.gate.name} lets {row.share:.1%} through"
     if len(search.gates) > 1:
         yield f"  all gates together: {joint_acceptance(search.gates, search.sampled):.1%}"
+    for gate, component in search.recipe.gates:
+        yield f"gate on workers: {gate.name}, by {component.use}; what it lets through is not known yet"
     for objective in search.goals.objectives:
         direction = "maximise" if objective.maximize else "minimise"
         yield f"objective: {direction} {objective.metric}, hypervolume from {objective.worst:,.6g}"

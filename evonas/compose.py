@@ -15,11 +15,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NoReturn
 
-from evonas import __version__, recipe_genes
+from evonas import __version__, recipe_genes, warm_start
 from evonas.component import Component, checked
 from evonas.config import Experiment, GateConfig, Quantile
 from evonas.dataset import Dataset
-from evonas.early_exit import EarlyExit, Gate, check_reachable, quantile, sample_costs
+from evonas.early_exit import EarlyExit, Gate, WorkerGate, check_reachable, quantile, sample_costs
 from evonas.errors import ConfigError, DataError, GateError, nearest
 from evonas.evaluation import Evaluator, Metric
 from evonas.goals import Constraint, Goals, Objective, of_test_split
@@ -32,6 +32,10 @@ from evonas.strategies.base import Strategy
 from evonas.tracking.base import Tracker
 
 
+ZERO_COST = "evonas.workers.zero_cost:ZeroCost"
+"""What measures the metric of a gate that is neither a static cost nor measured by an evaluator that the gate names."""
+
+
 @dataclass(frozen=True, slots=True)
 class ExperimentRecipe:
     """How a worker builds its own evaluator: components only, nothing large."""
@@ -42,6 +46,8 @@ class ExperimentRecipe:
     seed: int
     genes: Mapping[str, Sequence[object]] = field(default_factory=dict)
     """What the experiment's `recipe` says."""
+    gates: Sequence[tuple[Gate, Component]] = ()
+    """The gates that workers ask, with what measures their metrics."""
 
     def build(self, shared: object = None) -> Evaluator:
         """Build data (unless it is `shared`), space and evaluator; raise an EvonasError for what the user must mend."""
@@ -51,7 +57,10 @@ class ExperimentRecipe:
 
 @dataclass(frozen=True)
 class Search:
-    """An experiment with its parts built and its bounds resolved; `sampled` holds the costs of uniform networks."""
+    """An experiment with its parts built and its bounds resolved; `sampled` holds the costs of uniform networks.
+
+    `gates` are those on static costs, and `first` the genomes of a warm start.
+    """
 
     experiment: Experiment
     recipe: ExperimentRecipe
@@ -61,12 +70,14 @@ class Search:
     goals: Goals
     gates: Sequence[Gate]
     sampled: Sequence[Metrics]
+    first: Sequence[Genome] = ()
 
     def strategy(self, early_exit: EarlyExit) -> Strategy:
         """Return a new strategy."""
         strategy: Strategy = checked(self.experiment.strategy, Strategy).build(
             {"space": self.space, "goals": self.goals, "admit": early_exit.admit, "seed": self.experiment.seed}
         )
+        strategy.warm_start = self.first
         return strategy
 
     def header(self) -> Header:
@@ -77,7 +88,7 @@ class Search:
             config_hash=self.experiment.identity(),
             objectives=[asdict(objective) for objective in self.goals.objectives],
             constraints=[asdict(constraint) for constraint in self.goals.constraints],
-            gates=[asdict(gate) for gate in self.gates],
+            gates=[asdict(gate) for gate in (*self.gates, *(gate for gate, _ in self.recipe.gates))],
             data_fingerprint=self.data.fingerprint() if self.data else None,
             versions=versions(),
             created=datetime.now(UTC).isoformat(timespec="milliseconds"),
@@ -86,6 +97,7 @@ class Search:
             strategy_fingerprint=self.strategy(EarlyExit(self.space, self.gates)).fingerprint(),
             genes={gene.name: [str(option) for option in gene.options] for gene in self.space.genes},
             known_hypervolume=self._known_hypervolume(),
+            warm_start=[list(genome) for genome in self.first],
         )
 
     def _known_hypervolume(self) -> float | None:
@@ -104,11 +116,13 @@ class Search:
         The code of the space and of the evaluator is in it, as far as it is in the files that define their classes.
         """
         plain, installed = self.experiment.plain(), versions()
+        gates = [[gate.name, component.plain()] for gate, component in self.recipe.gates]
         parts: dict[str, object] = {"space": self.space, "evaluator": self.evaluator}
         if isinstance(self.space, JointSpace):
             parts |= {"space": self.space.architectures, "recipe": self.space}
         return {
             **{key: plain[key] for key in ("space", "data", "evaluator", "recipe") if key in plain},
+            **({"gates": gates} if gates else {}),
             "code": {key: _code(type(part)) for key, part in parts.items()},
             "data_fingerprint": self.data.fingerprint() if self.data else None,
             "space_fingerprint": self.space.fingerprint(),
@@ -120,23 +134,34 @@ class Search:
         }
 
 
-def prepare(experiment: Experiment) -> Search:
-    """Build the parts that the driver needs; raise an EvonasError for whatever is wrong with them."""
+def prepare(experiment: Experiment, first: Sequence[Genome] | None = None) -> Search:
+    """Build the parts that the driver needs; raise an EvonasError for whatever is wrong with them.
+
+    A search that has begun keeps the genomes of its warm start: they are given as `first`.
+    """
     data = _dataset(experiment.data)
     if data is not None:
         experiment = experiment.model_copy(update={"space": _fitted(experiment.space, data)})
-    recipe = ExperimentRecipe(
-        experiment.space, experiment.data, experiment.evaluator, experiment.seed, experiment.recipe
-    )
     space = _space(experiment.space, experiment.recipe)
+    costs = space.costs(space.smallest())
+    on_workers = [
+        _worker_gate(gate, number, costs)
+        for number, gate in enumerate(experiment.gates)
+        if gate.evaluator is not None or gate.metric not in costs
+    ]
+    recipe = ExperimentRecipe(
+        experiment.space, experiment.data, experiment.evaluator, experiment.seed, experiment.recipe, on_workers
+    )
     evaluator = _evaluator(recipe, space, data)
     if experiment.recipe:
         recipe_genes.check(experiment.recipe, experiment.evaluator, evaluator, _supplies(recipe, space, data))
     sampled = sample_costs(space)
-    gates = [_gate(gate, number, sampled) for number, gate in enumerate(experiment.gates)]
+    gates = [_gate(gate, sampled) for gate in experiment.gates if gate.evaluator is None and gate.metric in costs]
     check_reachable(gates, sampled)
     goals = _goals(experiment, evaluator, gates, sampled)
-    search = Search(experiment, recipe, space, data, evaluator, goals, gates, sampled)
+    if first is None:
+        first = warm_start.genomes(experiment.warm_start, space) if experiment.warm_start else ()
+    search = Search(experiment, recipe, space, data, evaluator, goals, gates, sampled, first)
     search.strategy(EarlyExit(space, gates))  # built for its refusals
     return search
 
@@ -253,7 +278,22 @@ def _space(component: Component, genes: Mapping[str, Sequence[object]]) -> Searc
 
 
 def _evaluator(recipe: ExperimentRecipe, space: SearchSpace, data: Dataset | None) -> Evaluator:
-    evaluator: Evaluator = checked(recipe.evaluator, Evaluator).build(_supplies(recipe, space, data))
+    supplies = _supplies(recipe, space, data)
+    evaluator: Evaluator = checked(recipe.evaluator, Evaluator).build(supplies)
+    if recipe.gates:
+        evaluator.gates = [WorkerGate(gate, _measuring(gate, component, supplies)) for gate, component in recipe.gates]
+    return evaluator
+
+
+def _measuring(gate: Gate, component: Component, supplies: Mapping[str, object]) -> Evaluator:
+    """Return the evaluator that measures a gate's metric."""
+    try:
+        evaluator: Evaluator = checked(component, Evaluator).build(supplies)
+    except ConfigError as error:
+        raise GateError(f"gates: '{gate.metric}' is no static cost of the space, and on workers: {error}") from error
+    names = [metric.name for metric in evaluator.metrics]
+    if gate.metric not in names:
+        raise GateError(f"gates: '{gate.metric}' is not measured by {component.use}{nearest(gate.metric, names)}")
     return evaluator
 
 
@@ -261,17 +301,22 @@ def _supplies(recipe: ExperimentRecipe, space: SearchSpace, data: Dataset | None
     return {"space": space, "seed": recipe.seed, **({} if data is None else {"data": data})}
 
 
-def _gate(gate: GateConfig, number: int, sampled: Sequence[Metrics]) -> Gate:
-    if gate.metric not in sampled[0]:
-        raise GateError(
-            f"gates.{number}: a gate bounds a static cost of the space, and '{gate.metric}' is none"
-            f"{nearest(gate.metric, sampled[0])}"
-        )
-
+def _gate(gate: GateConfig, sampled: Sequence[Metrics]) -> Gate:
     def bound(given: float | Quantile | None) -> float | None:
         return quantile(gate.metric, given.quantile, sampled) if isinstance(given, Quantile) else given
 
     return Gate(gate.metric, bound(gate.at_most), bound(gate.at_least), gate.applies_to)
+
+
+def _worker_gate(gate: GateConfig, number: int, costs: Metrics) -> tuple[Gate, Component]:
+    """Return a gate on what a worker measures: as its evaluator does, or as the zero-cost proxy that its metric is."""
+    if isinstance(gate.at_most, Quantile) or isinstance(gate.at_least, Quantile):
+        raise GateError(
+            f"gates.{number}: a quantile is of a static cost, which '{gate.metric}' is not{nearest(gate.metric, costs)}; "
+            f"what is measured on workers is bounded by a number: score networks first, with {ZERO_COST}"
+        )
+    component = gate.evaluator or Component(ZERO_COST, {"proxies": [gate.metric]})
+    return Gate(gate.metric, gate.at_most, gate.at_least, gate.applies_to, on_workers=True), component
 
 
 def _goals(experiment: Experiment, evaluator: Evaluator, gates: Sequence[Gate], sampled: Sequence[Metrics]) -> Goals:

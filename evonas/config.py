@@ -83,12 +83,13 @@ class ConstraintConfig(Strict):
 
 
 class GateConfig(Strict):
-    """A bound on a static cost that turns candidates away before they cost anything."""
+    """A bound that turns candidates away: on a static cost, else on a proxy, or on what an `evaluator` measures."""
 
     metric: str
     at_most: Bound | None = None
     at_least: Bound | None = None
     applies_to: AppliesTo = "all"
+    evaluator: NestedComponent | None = None
 
     @pydantic.model_validator(mode="after")
     def _bounded(self) -> GateConfig:
@@ -139,6 +140,7 @@ class Experiment(Strict):
     )
     constraints: tuple[ConstraintConfig, ...] = ()
     gates: tuple[GateConfig, ...] = ()
+    warm_start: Path | None = None
     evaluations: int = Field(default=400, ge=1)
     max_consecutive_failures: int = Field(default=10, ge=1)
     pool: ComponentField = Component("evonas.workers.ray_pool:RayPool")
@@ -147,9 +149,9 @@ class Experiment(Strict):
     runs: Path = Path("runs")
 
     def plain(self) -> dict[str, Any]:
-        """Return the experiment as JSON-plain values; without recipe genes it says nothing of them."""
+        """Return the experiment as JSON-plain values; of recipe genes and a warm start only where there are any."""
         plain = self.model_dump(mode="json")
-        return plain if self.recipe else {key: value for key, value in plain.items() if key != "recipe"}
+        return {key: value for key, value in plain.items() if value or key not in ("recipe", "warm_start")}
 
     def identity(self) -> str:
         """Return a hash of what is decisive."""

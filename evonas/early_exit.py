@@ -1,4 +1,4 @@
-"""Early exit: gates on static costs turn a genome away before it costs anything, and leave a receipt."""
+"""Early exit: gates turn a genome away before it costs anything, or anything more, and leave a receipt."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from typing import Literal
 import numpy as np
 
 from evonas.errors import GateError
+from evonas.evaluation import Candidate, Evaluator, Rejected
 from evonas.history import History
+from evonas.journal import Header
 from evonas.seeds import generator
-from evonas.space import Genome, SearchSpace
+from evonas.space import Genome, Metrics, SearchSpace
 
 SAMPLE = 2_000
 """Genomes drawn to resolve quantiles and to measure acceptance."""
@@ -22,12 +24,16 @@ AppliesTo = Literal["all", "initial"]
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """A bound on a static cost; `initial` gates the initial population only, the rule of the EEEA-Net paper (EE-PI)."""
+    """A bound on a static cost or, `on_workers`, on what an evaluator measures there.
+
+    `initial` gates the initial population only, the rule of the EEEA-Net paper (EE-PI).
+    """
 
     metric: str
     at_most: float | None = None
     at_least: float | None = None
     applies_to: AppliesTo = "all"
+    on_workers: bool = False
 
     @property
     def name(self) -> str:
@@ -39,6 +45,25 @@ class Gate:
     def passes(self, value: float) -> bool:
         """Say whether `value` is within the bounds."""
         return (self.at_most is None or value <= self.at_most) and (self.at_least is None or value >= self.at_least)
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerGate:
+    """A gate on what `evaluator` measures, a proxy or a prediction: one of `Evaluator.gates`."""
+
+    gate: Gate
+    evaluator: Evaluator
+
+    def __call__(self, candidate: Candidate) -> Metrics:
+        """Return the measured value; raise Rejected if it is out of bounds."""
+        gate = self.gate
+        if gate.applies_to == "initial" and candidate.generation > 0:
+            return {}
+        value = self.evaluator.measure(candidate.genome, None)[gate.metric]
+        if not gate.passes(value):
+            low = gate.at_least is not None and not value >= gate.at_least
+            raise Rejected(gate.name, value, (gate.at_least if low else gate.at_most) or 0.0)
+        return {gate.metric: value}
 
 
 class EarlyExit:
@@ -123,10 +148,16 @@ def check_reachable(gates: Sequence[Gate], costs: Sequence[Mapping[str, float]])
     )
 
 
+def static_gates(header: Header) -> list[Gate]:
+    """Return the gates of a search that has begun, without those on workers."""
+    return [gate for gate in (Gate(**gate) for gate in header.gates) if not gate.on_workers]
+
+
 def receipt(history: History) -> dict[str, dict[str, float]]:
     """Say for each gate how many candidates it turned away, and the seconds that this is estimated to have saved.
 
-    The estimate takes the mean duration of the networks that were evaluated: low where larger networks take longer.
+    The estimate takes the mean duration of the networks that were evaluated: low where larger networks take longer, and
+    high by what a gate on workers has itself cost.
     A network that was proposed and turned away several times counts each time.
     """
     counts = Counter({Gate(**gate).name: 0 for gate in history.header.gates})

@@ -6,7 +6,7 @@ import math
 import time
 import traceback
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import groupby
@@ -142,6 +142,11 @@ class Evaluator(ABC):
     """What `measure` returns, besides the space's static costs."""
     recipe_options: Collection[str] = ()
     """The options that an experiment may search as recipe genes: `measure` follows `space.recipe(genome)` in them."""
+    gates: Sequence[Callable[[Candidate], Metrics]] = ()
+    """What a candidate must pass before it is measured, the cheapest first; `compose` hands them over.
+
+    Each raises Rejected, or returns what it has measured, which is kept with the evaluation.
+    """
 
     def __init__(self, space: SearchSpace, seed: int) -> None:
         self.space = space
@@ -206,7 +211,7 @@ class Evaluator(ABC):
 
 
 def evaluate(evaluator: Evaluator, candidate: Candidate) -> Outcome:
-    """Evaluate; what goes wrong inside becomes a Failure, but an EvonasError, the user's to mend, escapes."""
+    """Ask the gates, then measure; what goes wrong becomes a Failure, but an EvonasError, the user's to mend, escapes."""
     return _outcome(evaluator, candidate)
 
 
@@ -214,9 +219,10 @@ def evaluate_many(evaluator: Evaluator, candidates: Sequence[Candidate]) -> list
     """Evaluate candidates, those of a budget in one batch where the evaluator measures batches (`batches`).
 
     A batch that raises is evaluated one by one, so that only those fail that must; an EvonasError escapes. The seconds
-    of a batch are divided among its candidates.
+    of a batch are divided among its candidates. Where there are gates, which cost more than a share of a batch, there
+    are no batches.
     """
-    if not batches(evaluator):
+    if evaluator.gates or not batches(evaluator):
         return [evaluate(evaluator, candidate) for candidate in candidates]
     outcomes: list[Outcome] = []
     for budget, group in groupby(candidates, key=lambda candidate: candidate.budget):
@@ -257,7 +263,8 @@ def _outcome(
     """Return what becomes of a candidate, whose metrics may have been `measured` already, in so many seconds."""
     started = time.perf_counter()
     try:
-        metrics = _complete(evaluator, candidate, measured)
+        passed = {name: value for gate in evaluator.gates for name, value in gate(candidate).items()}
+        metrics = {**passed, **_complete(evaluator, candidate, measured)}
         seed = evaluator.seed_for(candidate.genome)
     except Rejected as exit_:
         if not math.isfinite(exit_.value) or not math.isfinite(exit_.bound):

@@ -38,6 +38,8 @@ class Header:
     """Names and options of the genes, which may come from a file that is gone when the journal is read."""
     known_hypervolume: float | None = None
     """What the search can reach at most, where all networks are known beforehand."""
+    warm_start: Sequence[Sequence[int]] = field(default_factory=list)
+    """The genomes that the initial population is taken from."""
     format: int = FORMAT
 
 

@@ -14,7 +14,7 @@ from evonas.calibration import calibrate
 from evonas.component import checked
 from evonas.compose import Search, prepare
 from evonas.config import Experiment
-from evonas.early_exit import Gate, receipt
+from evonas.early_exit import receipt, static_gates
 from evonas.errors import EvonasError, RunFolderError, require
 from evonas.forecast import PLAN, Forecast, Plan, keep, plan_path, read
 from evonas.history import JOURNAL, History
@@ -148,7 +148,8 @@ def _forecast(plan: Plan, path: Path, history: History) -> Forecast:
     workers = int(experiment.pool.options.get("workers") or plan.workers)
     forecast = plan.forecast(workers, experiment.evaluations)
     if forecast is None:
-        search = replace(prepare(experiment), gates=[Gate(**gate) for gate in history.header.gates])
+        first = [tuple(genome) for genome in history.header.warm_start]
+        search = replace(prepare(experiment, first), gates=static_gates(history.header))
         with TemporaryDirectory(prefix="evonas-plan-") as folder:
             forecast, _ = simulate(search, history.header, plan.calibration, workers, Path(folder))
         with suppress(OSError):  # a folder that cannot be written any more can still be read

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -60,7 +61,10 @@ def room_here(experiment: Experiment) -> int:
 def _rehearse(evaluator: Evaluator, genome: Genome, network: str) -> float:
     try:
         if type(evaluator).rehearse is not Evaluator.rehearse:
-            return evaluator.rehearse(genome)
+            began = time.perf_counter()
+            for gate in evaluator.gates:
+                gate(Candidate(0, genome, 0))
+            return time.perf_counter() - began + evaluator.rehearse(genome)
         outcome = evaluate(evaluator, Candidate(0, genome, 0))
     except (EvonasError, Rejected):
         raise

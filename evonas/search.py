@@ -20,7 +20,7 @@ from evonas.component import checked
 from evonas.compose import Search, prepare, versions
 from evonas.config import CHANGEABLE, Experiment
 from evonas.controller import Controller, replay
-from evonas.early_exit import EarlyExit, Gate
+from evonas.early_exit import EarlyExit, static_gates
 from evonas.errors import ConfigError, RunFolderError
 from evonas.forecast import take_along
 from evonas.history import JOURNAL, History
@@ -104,7 +104,7 @@ def _same_search(path: Path, history: History, experiment: Experiment, *, force:
         raise RunFolderError(f"{path} has {len(history.candidates)} candidates: 'evaluations' cannot be less")
     if not _begun_with(header, experiment):
         raise RunFolderError(_other_experiment(path, experiment, config.parse(history.config)))
-    search = prepare(experiment)
+    search = prepare(experiment, [tuple(genome) for genome in header.warm_start])
     data_fingerprint = search.data.fingerprint() if search.data else None
     if data_fingerprint != header.data_fingerprint:
         raise RunFolderError(
@@ -130,7 +130,7 @@ def _same_search(path: Path, history: History, experiment: Experiment, *, force:
             f"{path} was run with other versions ({', '.join(changed)}): install those, or resume with --force and "
             f"accept that results may differ"
         )
-    return replace(search, gates=[Gate(**gate) for gate in header.gates])
+    return replace(search, gates=static_gates(header))
 
 
 def _begun_with(header: Header, experiment: Experiment) -> bool:

@@ -10,7 +10,8 @@ from commands import FORMULA
 
 from evonas.compose import prepare
 from evonas.config import parse
-from evonas.errors import ConfigError
+from evonas.errors import ConfigError, GateError
+from evonas.evaluation import Candidate, Rejected
 from evonas.spaces.cell201 import Cell201
 
 DIGITS = {
@@ -77,3 +78,42 @@ def test_the_worst_value_of_one_direction_is_not_taken_for_that_of_the_other() -
         parse({**FORMULA, "objectives": ["valid_error", {"metric": "params", "maximize": True}], "gates": []})
     )
     assert cost.goals.objectives[1].worst == cost.space.costs(cost.space.smallest())["params"], "its extreme is known"
+
+
+def test_a_gate_on_no_static_cost_is_asked_on_workers() -> None:
+    gates = [{"metric": "params", "at_most": 30_000}, {"metric": "synflow", "at_least": 5}]
+    search = prepare(parse({**DIGITS, "gates": gates}))
+    assert [gate.name for gate in search.gates] == ["params <= 30000"]
+    for evaluator in (search.evaluator, search.recipe.build()):
+        (gate,) = evaluator.gates
+        assert gate(Candidate(0, search.space.largest(), 0))["synflow"] >= 5
+        with pytest.raises(Rejected, match=r"synflow >= 5"):
+            gate(Candidate(0, (0,) * 6, 0))
+    assert [gate["metric"] for gate in search.header().gates] == ["params", "synflow"]
+    assert search.evaluation_facts() != prepare(parse({**DIGITS, "gates": gates[:1]})).evaluation_facts()
+
+
+def test_a_gate_may_name_the_evaluator_that_it_asks() -> None:
+    evaluator = {"use": "evonas.workers.zero_cost:ZeroCost", "proxies": ["snip"], "batch_size": 8}
+    gates: list[dict[str, Any]] = [{"metric": "snip", "at_least": 0, "evaluator": evaluator}]
+    search = prepare(parse({**DIGITS, "gates": gates}))
+    assert search.evaluator.gates[0].evaluator.batch_size == 8  # type: ignore[attr-defined]
+    with pytest.raises(ConfigError, match=r"batchsize: there is no such key; did you mean 'batch_size'"):
+        parse({**DIGITS, "gates": [{**gates[0], "evaluator": {**evaluator, "batchsize": 3}}]})
+    with pytest.raises(GateError, match="'snib' is not measured by evonas.workers.zero_cost:ZeroCost; did you mean"):
+        prepare(parse({**DIGITS, "gates": [{**gates[0], "metric": "snib"}]}))
+
+
+@pytest.mark.parametrize(
+    ("gate", "changes", "message"),
+    [
+        ({"metric": "synfow", "at_least": 1}, {}, "'synfow' is no static cost.*did you mean 'synflow'"),
+        ({"metric": "synflow", "at_least": 1}, {"data": None}, "'synflow' is no static cost.*set 'data:'"),
+        ({"metric": "synflow", "at_least": {"quantile": 0.5}}, {}, "gates.0: a quantile is of a static cost"),
+        ({"metric": "param", "at_most": {"quantile": 0.5}}, {}, "'param' is not; did you mean 'params'"),
+    ],
+)
+def test_a_gate_on_what_nothing_measures_is_refused(gate: Any, changes: Any, message: str) -> None:
+    needs_no_data = {"evaluator": "synthetic:FormulaEvaluator", "space": {"input_shape": [1, 8, 8]}}
+    with pytest.raises(GateError, match=message):
+        prepare(parse({**DIGITS, **(needs_no_data if changes else {}), **changes, "gates": [gate]}))

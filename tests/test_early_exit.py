@@ -6,19 +6,22 @@ from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
-from toy import ToySpace, candidates, evaluated, header, rejected
+from toy import ToyEvaluator, ToySpace, candidates, evaluated, header, rejected, toy_error
 
 from evonas.early_exit import (
     EarlyExit,
     Gate,
+    WorkerGate,
     acceptance,
     check_reachable,
     joint_acceptance,
     quantile,
     receipt,
     sample_costs,
+    static_gates,
 )
 from evonas.errors import GateError
+from evonas.evaluation import Candidate, Evaluation, Failure, FailureKind, Rejection, evaluate
 from evonas.history import History
 from evonas.journal import Asked, Finished
 from evonas.space import Genome, Metrics
@@ -147,3 +150,55 @@ def test_the_receipt_counts_driver_and_workers_and_estimates_seconds() -> None:
         AT_LEAST.name: {"turned_away": 0, "estimated_seconds_saved": 0.0},
         "synflow >= 3": {"turned_away": 2, "estimated_seconds_saved": 4.0},
     }
+
+
+# --- on workers -------------------------------------------------------------------------------------------------------
+
+ERROR = toy_error(LARGE)
+
+
+@pytest.mark.parametrize(
+    ("gate", "bound"),
+    [
+        (Gate("valid_error", at_most=ERROR, on_workers=True), None),
+        (Gate("valid_error", at_least=ERROR, at_most=1.0, on_workers=True), None),
+        (Gate("valid_error", at_most=0.01, on_workers=True), 0.01),
+        (Gate("valid_error", at_least=2.0, at_most=3.0, on_workers=True), 2.0),
+        (Gate("valid_error", at_least=0.0, at_most=0.01, on_workers=True), 0.01),
+    ],
+)
+def test_a_gate_on_workers_rejects_what_its_evaluator_measures_out_of_bounds(gate: Gate, bound: float | None) -> None:
+    evaluator, candidate = ToyEvaluator(SPACE, 0), Candidate(0, LARGE, 3)
+    evaluator.gates = [WorkerGate(gate, ToyEvaluator(SPACE, 0))]
+    outcome = evaluate(evaluator, candidate)
+    if bound is None:
+        assert isinstance(outcome, Evaluation)
+    else:
+        assert outcome == Rejection(candidate, gate.name, ERROR, bound)
+
+
+def test_an_initial_gate_on_workers_is_for_generation_zero() -> None:
+    gate = WorkerGate(Gate("valid_error", at_most=0.01, applies_to="initial", on_workers=True), ToyEvaluator(SPACE, 0))
+    evaluator = ToyEvaluator(SPACE, 0)
+    evaluator.gates = [gate]
+    assert isinstance(evaluate(evaluator, Candidate(0, LARGE, 0)), Rejection)
+    assert isinstance(evaluate(evaluator, Candidate(0, LARGE, 1)), Evaluation)
+
+
+def test_what_cannot_be_compared_with_a_bound_is_a_failure() -> None:
+    class Undefined(ToyEvaluator):
+        def measure(self, genome: Genome, budget: int | None) -> Metrics:
+            return {"valid_error": float("nan")}
+
+    evaluator = ToyEvaluator(SPACE, 0)
+    evaluator.gates = [WorkerGate(Gate("valid_error", at_most=1.0, on_workers=True), Undefined(SPACE, 0))]
+    outcome = evaluate(evaluator, Candidate(0, LARGE, 0))
+    assert isinstance(outcome, Failure)
+    assert (outcome.kind, outcome.reason) == (FailureKind.NOT_FINITE, "valid_error <= 1: nan against 1.0")
+
+
+def test_gates_on_workers_are_in_the_header_and_not_asked_on_the_driver() -> None:
+    on_workers = Gate("synflow", at_least=3, on_workers=True)
+    begun = header(gates=[asdict(AT_MOST), asdict(on_workers)])
+    assert static_gates(begun) == [AT_MOST]
+    assert set(receipt(History(begun))) == {AT_MOST.name, "synflow >= 3"}

@@ -42,6 +42,8 @@ class Strategy(ABC):
         self.goals = goals
         self.admit = admit
         self.seed = seed
+        self.warm_start: Sequence[Genome] = ()
+        """Genomes that an initial population takes before it draws any."""
         self._seen: set[Genome] = set()
         self._next_id = 0
 
@@ -89,7 +91,10 @@ class Strategy(ABC):
     def draw(
         self, rng: np.random.Generator, taken: Container[Genome], *, initial: bool = False, counted: bool = True
     ) -> Genome | None:
-        """Draw uniform genomes until one is fresh; None after `TRIES`."""
+        """Draw uniform genomes until one is fresh; None after `TRIES`. An `initial` one is of the warm start first."""
+        for warm in self.warm_start if initial else ():
+            if warm not in self._seen and (genome := self.fresh(warm, taken, initial=True, counted=False)) is not None:
+                return genome
         for _ in range(TRIES):
             genome = self.fresh(self.space.sample(rng), taken, initial=initial, counted=counted)
             if genome is not None:

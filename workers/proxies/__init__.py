@@ -1,0 +1,1 @@
+"""Scores of untrained networks: one zero-cost proxy a file, a function of network, inputs and labels."""
