@@ -12,6 +12,13 @@ import numpy as np
 
 from evonas.errors import DataError, nearest
 
+STATISTICS = (
+    "depth", "weights", "outputs", "weight_size", "weight_deviation", "weight_norm",
+    "gradient_size", "gradient_deviation", "gradient_norm", "saliency", "activation_size", "activation_deviation",
+    "activation_norm", "delta_size", "delta_deviation", "delta_norm", "fisher", "code_volume", "flow",
+)  # fmt: skip
+"""What is known of each layer, see workers/proxies/layer_statistics.py."""
+
 MOST_NODES = 500
 """Of an expression that is read."""
 
@@ -77,7 +84,7 @@ class Expression:
     tree: Tree
 
     @classmethod
-    def parsed(cls, plain: object, statistics: Sequence[str]) -> Expression:
+    def parsed(cls, plain: object, statistics: Sequence[str] = STATISTICS) -> Expression:
         """Return the expression that a JSON value is: a name, a number, or a list of an operation and what it takes.
 
         Raises DataError for what is none, or is not one number of a network.
@@ -110,7 +117,7 @@ class Expression:
         path.write_text(json.dumps({"expression": self.tree, **facts}, indent=1) + "\n", encoding="utf-8")
 
 
-def load(path: Path, statistics: Sequence[str]) -> Expression:
+def load(path: Path, statistics: Sequence[str] = STATISTICS) -> Expression:
     """Return the expression of a file; raise DataError if it holds none. Nothing in the file is executed."""
     try:
         plain = json.loads(path.read_text(encoding="utf-8"))
