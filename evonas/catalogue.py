@@ -7,6 +7,7 @@ import inspect
 import pkgutil
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from itertools import groupby
 from typing import Any
 
@@ -24,21 +25,35 @@ from evonas.pool import WorkerPool
 from evonas.predictor import Predictor
 from evonas.space import SearchSpace
 from evonas.strategies.base import Strategy
+from evonas.supernet import Supernet
 from evonas.tracking.base import Tracker
-
-KINDS: dict[str, type] = {
-    "space": SearchSpace,
-    "data": Dataset,
-    "evaluator": Evaluator,
-    "strategy": Strategy,
-    "predictor": Predictor,
-    "pool": WorkerPool,
-    "tracking": Tracker,
-}
-"""The keys that name components, and what each must be (data: a function that returns it)."""
+from evonas.tracking.training import TrainingTracker
 
 
-INTERNAL = ("evonas.cached_pool", "evonas.joint_space", "evonas.stand_in", "evonas.tracking.console")
+@cache
+def kinds() -> dict[str, tuple[type, ...]]:
+    """Return the keys that name components, and what each must be (data: a function that returns it)."""
+    method = importlib.import_module("evonas.workers.supernets.method").Method
+    return {
+        "space": (SearchSpace,),
+        "data": (Dataset,),
+        "evaluator": (Evaluator,),
+        "strategy": (Strategy,),
+        "predictor": (Predictor,),
+        "supernet": (Supernet,),
+        "method": (method,),
+        "pool": (WorkerPool,),
+        "tracking": (Tracker, TrainingTracker),
+    }
+
+
+INTERNAL = (
+    "evonas.cached_pool",
+    "evonas.joint_space",
+    "evonas.stand_in",
+    "evonas.tracking.console",
+    "evonas.tracking.training_console",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +79,7 @@ def entries() -> list[Entry]:
                 previous = found.get(f"{key} {value.__qualname__}")
                 if previous is None or len(path) < len(previous.component.use):
                     found[f"{key} {value.__qualname__}"] = Entry(key, Component(path), summary)
-    order = list(KINDS)
+    order = list(kinds())
     return sorted(found.values(), key=lambda entry: (order.index(entry.key), entry.component.use))
 
 
@@ -115,7 +130,7 @@ def _modules() -> Iterator[Any]:
 
 def _key(value: object) -> str | None:
     if inspect.isclass(value) and not inspect.isabstract(value):
-        return next((key for key, kind in KINDS.items() if issubclass(value, kind) and value is not kind), None)
+        return next((key for key, of in kinds().items() if issubclass(value, of) and value not in of), None)
     if inspect.isfunction(value) and value.__annotations__.get("return") in ("Dataset", Dataset):
         return "data"
     return None

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from evonas import __version__, cli_convert, cli_jobs, cli_predict
+from evonas import __version__, cli_convert, cli_jobs, cli_predict, cli_supernet
 from evonas.errors import EvonasError
 
 if TYPE_CHECKING:
@@ -65,6 +65,10 @@ def _evonas(
         evonas front                                the front of the newest run
 
         evonas ui                                   all its charts in the browser
+
+    Weights that searches inherit, so that candidates need no training:
+
+        evonas supernet experiments/supernet_fashion.yaml
 
     On a Ray cluster that it need not wait for:
 
@@ -153,7 +157,7 @@ def front(
 def list_(
     name: Annotated[str | None, typer.Argument(metavar="NAME", help="What to explain, with its options.")] = None,
 ) -> None:
-    """Show the spaces, data sets, evaluators, strategies, predictors, pools and trackers that ship; options of a NAME.
+    """Show what ships: spaces, data, evaluators, strategies, predictors, supernets, pools, trackers; options of a NAME.
 
     An experiment names them by their import path ('use:'), and those of your own packages in the same way.
     """
@@ -255,6 +259,7 @@ def sync(run: Run = None, overrides: Overrides = None) -> None:
 cli_predict.add_to(app)
 cli_jobs.add_to(app)
 cli_convert.add_to(app)
+cli_supernet.add_to(app)
 
 
 def _watch(search: Search, path: Path) -> Sequence[Tracker]:

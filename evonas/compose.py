@@ -37,6 +37,15 @@ ZERO_COST = "evonas.workers.zero_cost:ZeroCost"
 
 
 @dataclass(frozen=True, slots=True)
+class Shared:
+    """What the driver has read already, so that workers need not: large, read-only, in numpy's arrays."""
+
+    data: Dataset | None = None
+    evaluator: object | None = None
+    """What `Evaluator.share` returned."""
+
+
+@dataclass(frozen=True, slots=True)
 class ExperimentRecipe:
     """How a worker builds its own evaluator: components only, nothing large."""
 
@@ -50,9 +59,13 @@ class ExperimentRecipe:
     """The gates that workers ask, with what measures their metrics."""
 
     def build(self, shared: object = None) -> Evaluator:
-        """Build data (unless it is `shared`), space and evaluator; raise an EvonasError for what the user must mend."""
-        data = shared if isinstance(shared, Dataset) else _dataset(self.data)
-        return _evaluator(self, _space(self.space, self.genes), data)
+        """Build what is not `Shared`, space and evaluator; raise an EvonasError for what the user must mend."""
+        known = shared if isinstance(shared, Shared) else Shared()
+        data = _dataset(self.data) if known.data is None else known.data
+        evaluator = _evaluator(self, _space(self.space, self.genes), data)
+        if known.evaluator is not None:
+            evaluator.adopt(known.evaluator)
+        return evaluator
 
 
 @dataclass(frozen=True)
@@ -65,12 +78,17 @@ class Search:
     experiment: Experiment
     recipe: ExperimentRecipe
     space: SearchSpace
-    data: Dataset | None
     evaluator: Evaluator
+    shared: Shared
     goals: Goals
     gates: Sequence[Gate]
     sampled: Sequence[Metrics]
     first: Sequence[Genome] = ()
+
+    @property
+    def data(self) -> Dataset | None:
+        """The data, if the experiment has any."""
+        return self.shared.data
 
     def strategy(self, early_exit: EarlyExit) -> Strategy:
         """Return a new strategy."""
@@ -155,15 +173,24 @@ def prepare(experiment: Experiment, first: Sequence[Genome] | None = None) -> Se
     evaluator = _evaluator(recipe, space, data)
     if experiment.recipe:
         recipe_genes.check(experiment.recipe, experiment.evaluator, evaluator, _supplies(recipe, space, data))
+    shared = Shared(data, evaluator.share())
     sampled = sample_costs(space)
     gates = [_gate(gate, sampled) for gate in experiment.gates if gate.evaluator is None and gate.metric in costs]
     check_reachable(gates, sampled)
     goals = _goals(experiment, evaluator, gates, sampled)
     if first is None:
         first = warm_start.genomes(experiment.warm_start, space) if experiment.warm_start else ()
-    search = Search(experiment, recipe, space, data, evaluator, goals, gates, sampled, first)
+    search = Search(experiment, recipe, space, evaluator, shared, goals, gates, sampled, first)
     search.strategy(EarlyExit(space, gates))  # built for its refusals
     return search
+
+
+def space_and_data(space: Component, data: Component) -> tuple[Component, SearchSpace, Dataset]:
+    """Return the space as it follows the data, as a component and built, and the data."""
+    loaded = _dataset(data)
+    assert loaded is not None
+    fitted = _fitted(space, loaded)
+    return fitted, _space(fitted, {}), loaded
 
 
 def space_of(history: History) -> SearchSpace:

@@ -115,6 +115,10 @@ def _as_name(value: str) -> str:
     return value
 
 
+Name = Annotated[str, AfterValidator(_as_name)]
+"""A name that folders and MLflow take."""
+
+
 def _as_choices(value: object) -> object:
     if not isinstance(value, list | tuple) or not value or any(isinstance(option, list | dict) for option in value):
         raise ValueError("must be a list of plain options to choose from, such as [0.05, 0.1]")
@@ -127,7 +131,7 @@ Choices = Annotated[tuple[Any, ...], BeforeValidator(_as_choices)]
 class Experiment(Strict):
     """A whole experiment; every key has a default, so a file says only what differs."""
 
-    name: Annotated[str, AfterValidator(_as_name)] = "search"
+    name: Name = "search"
     seed: int = Field(default=0, ge=0)
     space: ComponentField = Component("evonas.spaces.cell201:Cell201")
     data: ComponentField | None = Component("evonas.workers.datasets:digits")
@@ -176,9 +180,6 @@ class Experiment(Strict):
         return "gpu" if asked or str(self.pool.options.get("device")).startswith("cuda") else "cpu"
 
 
-COMPONENTS = ("space", "data", "evaluator", "strategy", "pool", "tracking")
-"""The keys that name components."""
-
 FOLLOW_THE_DATA = frozenset({"input_shape", "classes"})
 """Options of a space that are taken from the data, and need not be given although its constructor requires them."""
 
@@ -188,6 +189,11 @@ CHANGEABLE = frozenset({"name", "evaluations", "max_consecutive_failures", "pool
 
 def load(path: Path, overrides: Sequence[str] = ()) -> Experiment:
     """Read an experiment file and apply `key=value` overrides; raise ConfigError for whatever is wrong."""
+    return parse(read(path), overrides, origin=str(path))
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Return the keys and values of a YAML file; raise ConfigError if it holds none."""
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
@@ -200,36 +206,51 @@ def load(path: Path, overrides: Sequence[str] = ()) -> Experiment:
         document = {}
     if not isinstance(document, dict):
         raise ConfigError(f"{path} must hold keys and values, not a {type(document).__name__}")
-    return parse(document, overrides, origin=str(path))
+    return document
 
 
 def parse(document: Mapping[str, Any], overrides: Sequence[str] = (), origin: str = "experiment") -> Experiment:
     """Turn plain values into an Experiment whose components' options are checked and complete with defaults."""
+    return parsed(Experiment, document, overrides, origin)
+
+
+Model = typing.TypeVar("Model", bound=Strict)
+
+
+def parsed(model: type[Model], document: Mapping[str, Any], overrides: Sequence[str], origin: str) -> Model:
+    """Turn plain values into a `model`, whose fields all have defaults, its components checked and complete.
+
+    Where it has data, the options of its space that follow the data may be left out.
+    """
     try:
         given = json.loads(json.dumps(document, default=str))
     except (TypeError, ValueError) as error:
         raise ConfigError(f"{origin}: {error}: only plain keys and values may be given") from error
-    values = _with_use({**Experiment().plain(), **given})
+    values = _with_use(model, {**model().model_dump(mode="json"), **given})
     apply_overrides(values, overrides)
-    values = _with_use(values)
+    values = _with_use(model, values)
     try:
-        experiment = Experiment.model_validate_json(json.dumps(values), strict=True)
+        filled = model.model_validate_json(json.dumps(values), strict=True)
     except pydantic.ValidationError as error:
-        raise ConfigError(explain(error, Experiment, values, origin)) from None
-    followed = {"space": FOLLOW_THE_DATA} if experiment.data is not None else {}
+        raise ConfigError(explain(error, model, values, origin)) from None
+    followed = {"space": FOLLOW_THE_DATA} if getattr(filled, "data", None) is not None else {}
     checked = {
         key: checked_options(component, f"{origin}: {key}", followed.get(key, frozenset()))
-        for key in COMPONENTS
-        if isinstance(component := getattr(experiment, key), Component)
+        for key in _components(model)
+        if isinstance(component := getattr(filled, key), Component)
     }
-    return experiment.model_copy(update=checked)
+    return filled.model_copy(update=checked)
 
 
-def _with_use(values: dict[str, Any]) -> dict[str, Any]:
+def _components(model: type[Strict]) -> list[str]:
+    return [key for key, field in model.model_fields.items() if isinstance(field.default, Component)]
+
+
+def _with_use(model: type[Strict], values: dict[str, Any]) -> dict[str, Any]:
     """Let the options of a component that is not named be those of the default one."""
     named = {
-        key: {"use": Experiment.model_fields[key].default.use, **values[key]}
-        for key in COMPONENTS
+        key: {"use": model.model_fields[key].default.use, **values[key]}
+        for key in _components(model)
         if isinstance(values.get(key), dict)
     }
     return {**values, **named}

@@ -58,6 +58,12 @@ class SearchStopped(EvonasError):
     exit_code = 1
 
 
+class TrainingStopped(EvonasError):
+    """The training of a supernet gave up: its loss is not finite, or its workers die."""
+
+    exit_code = 1
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """Return `; did you mean 'x'?` for the closest known word, else the list of what is known."""
     names = sorted(known)

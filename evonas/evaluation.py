@@ -185,6 +185,18 @@ class Evaluator(ABC):
         """Return the seconds that an evaluation is recorded to take, for simulations; None where that is not known."""
         return None
 
+    def share(self) -> object | None:
+        """Load and return what all workers need of what it reads, large and read-only: numpy's arrays; None if nothing.
+
+        Asked on the driver, once, before anything else is: raise an EvonasError for what is wrong with it. Each node of
+        a cluster gets it once, and the evaluators of its workers see the same memory.
+        """
+        return None
+
+    def adopt(self, shared: object) -> None:
+        """Take what `share` returned on the driver, in place of reading it here; it must not be written to."""
+        raise NotImplementedError(f"{type(self).__name__} shares something, and does not say how workers take it")
+
     def seed_for(self, genome: Genome) -> int:
         """Return the seed of an evaluation: it depends on the run's seed and the network only."""
         return derive_seed(self.seed, "evaluation", list(self.space.canonical(genome)))

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import logging
-import signal
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from types import FrameType
 
 import yaml
 
@@ -27,6 +24,7 @@ from evonas.history import JOURNAL, History
 from evonas.journal import Continued, Event, Header, Journal
 from evonas.pool import WorkerPool
 from evonas.reports.result import write_result
+from evonas.signals import terminable
 from evonas.strategies.base import Strategy
 from evonas.tracking.base import Tracker
 
@@ -160,7 +158,7 @@ def _search(
                 tracker.started(history)
                 tracker.closed(history)
             return history
-        with _terminable(), closing(_pool(search, path)) as pool, _terminable():  # Ray takes the signal when it starts
+        with terminable(), closing(_pool(search, path)) as pool, terminable():  # Ray takes the signal when it starts
             _warn_of_idle_workers(strategy, pool)
             controller = Controller(
                 strategy=strategy,
@@ -206,9 +204,8 @@ def _finished(history: History, evaluations: int) -> bool:
 def _pool(search: Search, path: Path) -> WorkerPool:
     """Return the pool of the experiment, behind the cache that it names."""
     cache = None if search.experiment.cache is None else Cache(search.experiment.cache)
-    pool: WorkerPool = checked(search.experiment.pool, WorkerPool).build(
-        {"recipe": search.recipe, "shared": search.data}
-    )
+    supplies = {"recipe": search.recipe, "shared": search.shared}
+    pool: WorkerPool = checked(search.experiment.pool, WorkerPool).build(supplies)
     if cache is None:
         return pool
     if type(pool).clock is not WorkerPool.clock:
@@ -229,23 +226,6 @@ def _trackers(search: Search, path: Path, watch: Watch) -> list[Tracker]:
     for tracker in trackers:
         tracker.check()
     return trackers
-
-
-@contextmanager
-def _terminable() -> Iterator[None]:
-    """Make SIGTERM end the search as Ctrl-C does."""
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _other_experiment(path: Path, now: Experiment, before: Experiment) -> str:

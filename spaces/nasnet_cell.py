@@ -81,12 +81,17 @@ class NASNetCell(SearchSpace):
         object.__setattr__(self, "input_shape", image_shape(self.input_shape))
         object.__setattr__(self, "genes", tuple(self._genes()))
 
+    @property
+    def skeleton(self) -> Skeleton:
+        """The stack of the network that a search trains."""
+        return self._skeletons[0]
+
     def build(self, genome: Genome) -> nn.Module:
         """Return the search network: float images (batch, *input_shape) to logits (batch, classes).
 
         With `auxiliary` it returns (logits, auxiliary logits) in training mode.
         """
-        return self._network(genome, self._skeletons[0])
+        return self._network(genome, self.skeleton)
 
     def build_final(self, genome: Genome) -> nn.Module:
         """Return the final network, without auxiliary head."""

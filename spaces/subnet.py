@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from typing import Any
 
 import torch
@@ -15,7 +16,7 @@ class Subnet(nn.Module):
     Every forward pass takes the weights anew, so that it sees them as they are and gradients flow to where they were
     taken from: slices, sums or products of a supernet's parameters. The subnet has no parameters of its own, only its
     batch norms' statistics. `build` is called under torch's meta device, so that nothing is initialised in vain, and
-    its networks may have no other buffers than those statistics.
+    its networks may have no other buffers than those statistics. A deep copy is a network that stands alone.
     """
 
     def __init__(
@@ -35,21 +36,24 @@ class Subnet(nn.Module):
     def forward(self, *inputs: Tensor) -> Any:
         """Return what the stand-alone network returns."""
         for module, leaf, take in self._slots:
-            setattr(module, leaf, take())
+            module.__dict__[leaf] = take()  # an attribute, where setattr would register a parameter
         return self.network(*inputs)
 
     def standalone(self, network: nn.Module) -> nn.Module:
-        """Copy weights and statistics into `network`, which was built for the same genome, and return it.
-
-        Its names are those of the network that the subnet was built as.
-        """
-        names = {module: path for path, module in self.network.named_modules()}
-        state = {
-            f"{names[module]}.{leaf}" if names[module] else leaf: take().detach().clone()
-            for module, leaf, take in self._slots
-        }
-        network.load_state_dict({**state, **self.network.state_dict()})
+        """Copy weights and statistics into `network`, which was built for the same genome, and return it."""
+        network.load_state_dict(deepcopy(self).state_dict())
         return network
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> nn.Module:
+        """Return the stand-alone network with copies of the weights and statistics that the subnet has now."""
+        for module, leaf, take in self._slots:
+            module.__dict__.pop(leaf, None)
+            module._parameters[leaf] = nn.Parameter(take().detach())
+        try:
+            return deepcopy(self.network, memo)
+        finally:
+            for module, leaf, _ in self._slots:
+                del module._parameters[leaf]
 
 
 def _fresh_statistics(module: nn.Module, device: torch.device) -> None:

@@ -64,6 +64,8 @@ def test_list_shows_all_that_ships(tmp_path: Path) -> None:
     text = evonas("list", cwd=tmp_path).stdout
     for name in ("cell201:Cell201", "datasets:digits", "datasets:arrays", "trained:Trained", "pymoo_nsga2:NSGA2"):
         assert name in text, text
+    for name in ("cell201_supernet:Cell201Supernet", "single_path:SinglePath", "sandwich:Sandwich", "MLflowTraining"):
+        assert name in text, text
     for name in ("pymoo_steady_state:SteadyStateNSGA2", "aging_evolution:AgingEvolution"):
         assert name in text, text
     for name in ("random_search:RandomSearch", "ray_pool:RayPool", "local_pool:LocalPool", "mlflow:MLflow"):
@@ -72,7 +74,7 @@ def test_list_shows_all_that_ships(tmp_path: Path) -> None:
 
 def test_everything_listed_explains_its_options() -> None:
     entries = catalogue.entries()
-    assert {entry.key for entry in entries} == set(catalogue.KINDS)
+    assert {entry.key for entry in entries} == set(catalogue.kinds())
     for entry in entries:
         assert entry.summary.endswith((".", ":")), entry
         assert catalogue.options(entry.component).row_count == len(entry.component.parameters())

@@ -76,11 +76,11 @@ def train(
     started = time.perf_counter()
     order = torch.Generator().manual_seed(derive_seed(seed, "order"))
     noise = torch.Generator(examples.device).manual_seed(derive_seed(seed, "augmentation"))
-    dtype = _autocast_dtype(recipe, examples.device)
-    layout = _layout(examples, dtype)
+    dtype = autocast_dtype(recipe, examples.device)
+    layout = layout_of(examples, dtype)
     if layout is not torch.preserve_format:
         network.to(memory_format=layout)  # type: ignore[call-overload]
-    optimizer = _optimizer(network, recipe)
+    optimizer = optimizer_of(network, recipe)
     scaler = torch.amp.GradScaler(examples.device.type, enabled=dtype == torch.float16)
     batches = math.ceil(len(examples) / recipe.batch_size)
     network.train()
@@ -92,12 +92,12 @@ def train(
     for epoch in range(recipe.epochs):
         if recipe.drop_path > 0:
             network.drop_path = recipe.drop_path * epoch / recipe.epochs  # type: ignore[assignment]
-        losses = _Losses(epoch + 1, every=1 if examples.device.type == "cpu" else _CUDA_STEPS_UNSEEN)
+        losses = Losses(epoch + 1, examples.device)
         for step, (inputs, labels) in enumerate(examples.batches(examples.shuffled(batches, order))):
             for group in optimizer.param_groups:
                 group["lr"] = recipe.learning_rate_at(epoch + (step + 1) / batches)
-            inputs = _arranged(augment(inputs, recipe, noise), layout)
-            with _autocast(examples.device, dtype):
+            inputs = arranged(augment(inputs, recipe, noise), layout)
+            with autocast(examples.device, dtype):
                 loss = _loss(network(inputs), labels, recipe)
             losses.add(loss, len(labels))
             optimizer.zero_grad()
@@ -115,16 +115,16 @@ def train(
 
 def score(network: nn.Module, examples: Examples, recipe: Recipe) -> Score:
     """Return how well the network, in evaluation mode, does on the examples. Raises NotFinite at a loss that is not."""
-    dtype = _autocast_dtype(recipe, examples.device)
-    layout = _layout(examples, dtype)
+    dtype = autocast_dtype(recipe, examples.device)
+    layout = layout_of(examples, dtype)
     network.eval()
     loss = torch.zeros((), dtype=torch.float64, device=examples.device)
     wrong = torch.zeros((), dtype=torch.int64, device=examples.device)
     with torch.inference_mode():
         rows = (slice(start, start + recipe.batch_size) for start in range(0, len(examples), recipe.batch_size))
         for inputs, labels in examples.batches(rows):
-            with _autocast(examples.device, dtype):
-                logits = network(_arranged(inputs, layout))
+            with autocast(examples.device, dtype):
+                logits = network(arranged(inputs, layout))
             loss += functional.cross_entropy(logits.float(), labels, reduction="sum")
             wrong += (logits.argmax(dim=1) != labels).sum()
     mean = loss.item() / len(examples)
@@ -133,34 +133,22 @@ def score(network: nn.Module, examples: Examples, recipe: Recipe) -> Score:
     return Score(mean, wrong.item() / len(examples))
 
 
-@contextmanager
-def _repeatable_kernels(device: torch.device) -> Iterator[None]:
-    if device.type == "cpu":
-        yield
-        return
-    cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
-    before = cudnn.benchmark, cudnn.deterministic, cudnn.allow_tf32, matmul.allow_tf32
-    cudnn.benchmark, cudnn.deterministic, cudnn.allow_tf32, matmul.allow_tf32 = False, True, False, False
-    try:
-        yield
-    finally:
-        cudnn.benchmark, cudnn.deterministic, cudnn.allow_tf32, matmul.allow_tf32 = before
+class Losses:
+    """The losses of an epoch's steps, looked at every step, or every 16 on CUDA; NotFinite is raised at a bad one."""
 
-
-class _Losses:
-    """The losses of an epoch's steps, looked at every so many steps."""
-
-    def __init__(self, epoch: int, every: int) -> None:
-        self.epoch, self.every = epoch, every
+    def __init__(self, epoch: int, device: torch.device) -> None:
+        self.epoch, self.every = epoch, 1 if device.type == "cpu" else _CUDA_STEPS_UNSEEN
         self.unseen: list[tuple[Tensor, int]] = []
         self.total, self.examples, self.steps = 0.0, 0, 0
 
     def add(self, loss: Tensor, examples: int) -> None:
+        """Note the mean loss of a batch of so many examples."""
         self.unseen.append((loss.detach(), examples))
         if len(self.unseen) >= self.every:
             self._look()
 
     def mean(self) -> float:
+        """Return the mean over all examples so far."""
         self._look()
         return self.total / self.examples
 
@@ -178,17 +166,8 @@ class _Losses:
         self.unseen.clear()
 
 
-def _loss(output: Tensor | tuple[Tensor, Tensor], labels: Tensor, recipe: Recipe) -> Tensor:
-    def of(logits: Tensor) -> Tensor:
-        return functional.cross_entropy(logits, labels, label_smoothing=recipe.label_smoothing)
-
-    if isinstance(output, Tensor):
-        return of(output)
-    logits, auxiliary_logits = output
-    return of(logits) + recipe.auxiliary_weight * of(auxiliary_logits)
-
-
-def _optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+def optimizer_of(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    """Return the recipe's optimizer of the network's parameters; vectors (biases, batch norms) do not decay."""
     parameters = [p for p in network.parameters() if p.requires_grad]
     groups = [
         {"params": [p for p in parameters if p.ndim > 1], "weight_decay": recipe.weight_decay},
@@ -202,7 +181,7 @@ def _optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     )
 
 
-def _autocast_dtype(recipe: Recipe, device: torch.device) -> torch.dtype | None:
+def autocast_dtype(recipe: Recipe, device: torch.device) -> torch.dtype | None:
     """Return the type that autocast computes with, None for float32; bfloat16 that a GPU only emulates is slow."""
     if recipe.mixed_precision is False or (recipe.mixed_precision == "auto" and device.type == "cpu"):
         return None
@@ -210,16 +189,42 @@ def _autocast_dtype(recipe: Recipe, device: torch.device) -> torch.dtype | None:
     return torch.bfloat16 if native else torch.float16
 
 
-def _autocast(device: torch.device, dtype: torch.dtype | None) -> AbstractContextManager[None]:
+def autocast(device: torch.device, dtype: torch.dtype | None) -> AbstractContextManager[None]:
+    """Let what is computed within be of this type where that is safe; None is float32 throughout."""
     return nullcontext() if dtype is None else torch.autocast(device.type, dtype)
 
 
-def _layout(examples: Examples, dtype: torch.dtype | None) -> torch.memory_format:
+def layout_of(examples: Examples, dtype: torch.dtype | None) -> torch.memory_format:
     """Return the order of images that the device computes half precision with fastest; nothing else is touched."""
     images = examples.inputs.ndim == 4
     halved = examples.device.type == "cuda" and dtype is not None
     return torch.channels_last if images and halved else torch.preserve_format
 
 
-def _arranged(inputs: Tensor, layout: torch.memory_format) -> Tensor:
+def arranged(inputs: Tensor, layout: torch.memory_format) -> Tensor:
+    """Return the inputs in this order of memory."""
     return inputs if layout is torch.preserve_format else inputs.contiguous(memory_format=layout)
+
+
+@contextmanager
+def _repeatable_kernels(device: torch.device) -> Iterator[None]:
+    if device.type == "cpu":
+        yield
+        return
+    cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
+    before = cudnn.benchmark, cudnn.deterministic, cudnn.allow_tf32, matmul.allow_tf32
+    cudnn.benchmark, cudnn.deterministic, cudnn.allow_tf32, matmul.allow_tf32 = False, True, False, False
+    try:
+        yield
+    finally:
+        cudnn.benchmark, cudnn.deterministic, cudnn.allow_tf32, matmul.allow_tf32 = before
+
+
+def _loss(output: Tensor | tuple[Tensor, Tensor], labels: Tensor, recipe: Recipe) -> Tensor:
+    def of(logits: Tensor) -> Tensor:
+        return functional.cross_entropy(logits, labels, label_smoothing=recipe.label_smoothing)
+
+    if isinstance(output, Tensor):
+        return of(output)
+    logits, auxiliary_logits = output
+    return of(logits) + recipe.auxiliary_weight * of(auxiliary_logits)

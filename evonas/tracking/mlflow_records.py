@@ -66,9 +66,14 @@ def candidate_uid(search: str, candidate: int) -> str:
 
 def moment(header: Header, elapsed: float) -> int:
     """Return `elapsed` seconds into the search as epoch milliseconds: the same whenever it is asked."""
-    created = datetime.fromisoformat(header.created)
-    created = created if created.tzinfo else created.replace(tzinfo=UTC)
-    return int((created.timestamp() + elapsed) * 1000)
+    return moment_since(header.created, elapsed)
+
+
+def moment_since(created: str, elapsed: float) -> int:
+    """Return `elapsed` seconds after an ISO date as epoch milliseconds."""
+    began = datetime.fromisoformat(created)
+    began = began if began.tzinfo else began.replace(tzinfo=UTC)
+    return int((began.timestamp() + elapsed) * 1000)
 
 
 def search_record(header: Header, run_folder: Path) -> RunRecord:
@@ -82,7 +87,7 @@ def search_record(header: Header, run_folder: Path) -> RunRecord:
         "evonas.run_folder": str(run_folder.absolute()),
         "mlflow.source.name": "evonas",
     }
-    return RunRecord(uid, run_folder.name, started, started, "RUNNING", dict(_flattened(header.config)), tags=tags)
+    return RunRecord(uid, run_folder.name, started, started, "RUNNING", dict(flattened(header.config)), tags=tags)
 
 
 def candidate_record(
@@ -133,6 +138,18 @@ def generation_points(history: History, since: int) -> list[Point]:
     return points
 
 
+def flattened(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
+    """Yield dotted keys and values as text; a list of plain values is one value."""
+    if isinstance(value, Mapping) and value:
+        for name, part in value.items():
+            yield from flattened(part, f"{key}.{name}" if key else str(name))
+    elif isinstance(value, list | tuple) and any(isinstance(part, Mapping) for part in value):
+        for position, part in enumerate(value):
+            yield from flattened(part, f"{key}.{position}")
+    else:
+        yield _named(key), _cut(value if isinstance(value, str) else json.dumps(value))
+
+
 def finite(metrics: Mapping[str, float]) -> dict[str, float]:
     """Return the metrics that a chart can show, under names that MLflow takes: it turns infinity into 1.8e308."""
     return {_named(name): float(value) for name, value in metrics.items() if math.isfinite(value)}
@@ -150,18 +167,6 @@ def _summary(generation: Generation, before: Generation | None) -> dict[str, flo
         "failed": generation.failed,
         **{f"best_{metric}": value for metric, value in generation.best.items()},
     }
-
-
-def _flattened(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
-    """Yield dotted keys and values as text; a list of plain values is one value."""
-    if isinstance(value, Mapping) and value:
-        for name, part in value.items():
-            yield from _flattened(part, f"{key}.{name}" if key else str(name))
-    elif isinstance(value, list | tuple) and any(isinstance(part, Mapping) for part in value):
-        for position, part in enumerate(value):
-            yield from _flattened(part, f"{key}.{position}")
-    else:
-        yield _named(key), _cut(value if isinstance(value, str) else json.dumps(value))
 
 
 def _named(name: str) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from torch import Tensor, nn
 
-from evonas.space import SearchSpace
+from evonas.space import Genome, SearchSpace
 
 if TYPE_CHECKING:
     from evonas.workers.examples import Examples
@@ -41,6 +41,10 @@ class Batch:
     indices: Tensor
     weights: Tensor | None = None
 
+    def mean(self, losses: Tensor) -> Tensor:
+        """Return the mean of the examples' losses, each with its weight if there are weights."""
+        return losses.mean() if self.weights is None else (losses * self.weights).mean()
+
 
 class Learner(Protocol):
     """What the training loop gives a method to learn with; it knows of precision, smoothing and auxiliary heads."""
@@ -66,6 +70,9 @@ class Method(ABC):
     options that are checked against their annotations. What a method learns on the way is its `state`.
     """
 
+    divisible = True
+    """Whether several workers may train with it: not where `step` learns from its batch, of which each has a part."""
+
     def __init__(self, space: SearchSpace, seed: int) -> None:
         self.space = space
         self.seed = seed
@@ -79,8 +86,11 @@ class Method(ABC):
         return None
 
     @abstractmethod
-    def step(self, supernet: nn.Module, batch: Batch, learner: Learner, rng: np.random.Generator) -> float:
-        """Add the gradients of one batch to the shared weights; return the loss that is reported."""
+    def step(self, supernet: nn.Module, batch: Batch, learner: Learner, rng: np.random.Generator) -> Tensor | float:
+        """Add the gradients of one batch to the shared weights; return the loss that is reported.
+
+        A tensor need not be read here, which would stop a GPU.
+        """
 
     def state(self) -> Mapping[str, np.ndarray]:
         """Return what was learnt, besides the weights, so that `restore` continues as if nothing had been."""
@@ -89,3 +99,9 @@ class Method(ABC):
     def restore(self, supernet: nn.Module, state: Mapping[str, np.ndarray]) -> nn.Module:
         """Take a state back, and return the supernet as it was then in form: `supernet`, unless it had been split."""
         return supernet
+
+
+def subnet_of(supernet: nn.Module, genome: Genome) -> nn.Module:
+    """Return the network of a genome on the supernet's weights: modules do not tell type checkers of their methods."""
+    network: nn.Module = supernet.subnet(genome)  # type: ignore[operator]
+    return network
