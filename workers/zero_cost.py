@@ -96,6 +96,12 @@ class ZeroCost(Evaluator):
             self._functions |= {name: partial(evolved, of) for name, of in self._expressions.items()}
             self._minibatch = Examples.of(self.data, split, choose_device(self.device)).batch(slice(None))
 
+    def minibatch(self) -> tuple[Tensor, Tensor]:
+        """Return inputs and labels of the minibatch, on the device."""
+        self.prepare()
+        assert self._minibatch is not None
+        return self._minibatch
+
     @memory_errors()
     def measure(self, genome: Genome, budget: int | None) -> Metrics:
         """Return the scores of the untrained network; the budget changes nothing."""
@@ -105,9 +111,7 @@ class ZeroCost(Evaluator):
         """Return the scores of the untrained network, and note the CPU seconds of each proxy in `seconds`."""
         from evonas.workers.training import seeded
 
-        self.prepare()
-        assert self._minibatch is not None
-        inputs, labels = self._minibatch
+        inputs, labels = self.minibatch()
         seed, scores = self.seed_for(genome), {}
         with seeded(seed, inputs.device):
             network = self.space.build(genome).to(inputs.device)

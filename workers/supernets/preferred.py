@@ -19,7 +19,7 @@ class Preferred(SinglePath):
 
     Before the training the subnets that `scores` knows, a run folder of zero-cost evaluations or a table, are put into
     `buckets` of equal size by their `cost`; the `keep` best of each by the `proxy` are preferred. Each step draws a
-    bucket and one of its subnets. What is preferred is kept with the state of the training, which goes on with it even if
+    bucket and one of its subnets. What is preferred is kept with the training's state, which goes on with it even if
     the scores have changed; they must still be there.
 
     Deviations: any proxy of the file takes the place of the paper's; buckets are quantiles of the scored subnets, and
