@@ -31,7 +31,6 @@ from evonas.space import Gene, Genome, Metrics, SearchSpace
 from evonas.strategies.base import Strategy
 from evonas.tracking.base import Tracker
 
-
 ZERO_COST = "evonas.workers.zero_cost:ZeroCost"
 """What measures the metric of a gate that is neither a static cost nor measured by an evaluator that the gate names."""
 
@@ -339,8 +338,8 @@ def _worker_gate(gate: GateConfig, number: int, costs: Metrics) -> tuple[Gate, C
     """Return a gate on what a worker measures: as its evaluator does, or as the zero-cost proxy that its metric is."""
     if isinstance(gate.at_most, Quantile) or isinstance(gate.at_least, Quantile):
         raise GateError(
-            f"gates.{number}: a quantile is of a static cost, which '{gate.metric}' is not{nearest(gate.metric, costs)}; "
-            f"what is measured on workers is bounded by a number: score networks first, with {ZERO_COST}"
+            f"gates.{number}: a quantile is of a static cost, which '{gate.metric}' is not"
+            f"{nearest(gate.metric, costs)}; what workers measure is bounded by a number: a run with {ZERO_COST} tells"
         )
     component = gate.evaluator or Component(ZERO_COST, {"proxies": [gate.metric]})
     return Gate(gate.metric, gate.at_most, gate.at_least, gate.applies_to, on_workers=True), component

@@ -223,7 +223,7 @@ class Evaluator(ABC):
 
 
 def evaluate(evaluator: Evaluator, candidate: Candidate) -> Outcome:
-    """Ask the gates, then measure; what goes wrong becomes a Failure, but an EvonasError, the user's to mend, escapes."""
+    """Ask the gates, then measure; what goes wrong is a Failure, but an EvonasError, the user's to mend, escapes."""
     return _outcome(evaluator, candidate)
 
 

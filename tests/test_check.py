@@ -181,3 +181,14 @@ def test_the_estimate_counts_the_workers_of_the_pool(
 ) -> None:
     monkeypatch.setattr(os, "cpu_count", lambda: 12)
     assert f" s / {workers} workers = " in report(pool=pool)
+
+
+def test_a_gate_on_workers_is_named_and_asked_in_rehearsals() -> None:
+    digits = {
+        "data": "evonas.workers.datasets:digits", "space": {"use": "tiny_space:TinySpace"},
+        "evaluator": {"use": "evonas.workers.trained:Trained", "epochs": 1},
+        "gates": [{"metric": "synflow", "at_least": 1e9}], "objectives": ["valid_error", "params"],
+    }  # fmt: skip
+    said = report(**digits)
+    assert "gate on workers: synflow >= 1000000000, by evonas.workers.zero_cost:ZeroCost" in said
+    assert said.count("is turned away by the evaluator's gate synflow >= 1000000000: ") == 3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 
 import numpy as np
@@ -21,7 +22,7 @@ from evonas.early_exit import (
     static_gates,
 )
 from evonas.errors import GateError
-from evonas.evaluation import Candidate, Evaluation, Failure, FailureKind, Rejection, evaluate
+from evonas.evaluation import Candidate, Evaluation, Failure, FailureKind, Rejection, evaluate, evaluate_many
 from evonas.history import History
 from evonas.journal import Asked, Finished
 from evonas.space import Genome, Metrics
@@ -175,6 +176,17 @@ def test_a_gate_on_workers_rejects_what_its_evaluator_measures_out_of_bounds(gat
         assert isinstance(outcome, Evaluation)
     else:
         assert outcome == Rejection(candidate, gate.name, ERROR, bound)
+
+
+def test_where_there_are_gates_nothing_is_measured_in_batches() -> None:
+    class Batching(ToyEvaluator):
+        def measure_many(self, genomes: Sequence[Genome], budget: int | None) -> list[Metrics]:
+            raise AssertionError("measured before its gate was asked")
+
+    evaluator = Batching(SPACE, 0)
+    evaluator.gates = [WorkerGate(Gate("valid_error", at_most=ERROR, on_workers=True), ToyEvaluator(SPACE, 0))]
+    outcomes = evaluate_many(evaluator, [Candidate(0, SMALL, 0), Candidate(1, LARGE, 0)])
+    assert [type(outcome) for outcome in outcomes] == [Rejection, Evaluation]
 
 
 def test_an_initial_gate_on_workers_is_for_generation_zero() -> None:

@@ -23,6 +23,7 @@ from evonas.config import parse
 from evonas.early_exit import receipt
 from evonas.errors import ComponentError, ConfigError
 from evonas.evaluation import Candidate, Evaluation, Evaluator, Failure, FailureKind, Metric, Source, evaluate
+from evonas.goals import Objective
 from evonas.history import History
 from evonas.measurements import measurements
 from evonas.predictor import Encoding
@@ -152,7 +153,7 @@ def scored(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, History]:
 
 def test_a_score_is_an_objective_whose_worst_value_is_known(scored: tuple[Path, History]) -> None:
     _, history = scored
-    assert [(o.metric, o.maximize, o.worst) for o in history.goals.objectives][0] == ("synflow", True, 0.0)
+    assert history.goals.objectives[0] == Objective("synflow", maximize=True, worst=0.0)
     assert {evaluation.source for evaluation in history.evaluations} == {Source.ZERO_COST}
     assert len(history.evaluations) == 18
     assert history.front.hypervolume > 0

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from evonas.component import Component
 from evonas.dataset import Dataset, Split
@@ -17,7 +17,7 @@ from evonas.evaluation import Evaluator, Metric, Source
 from evonas.proxies.expression import load
 from evonas.seeds import derive_seed, generator
 from evonas.space import Genome, Metrics, SearchSpace
-from evonas.workers.devices import Device, choose_device, memory_errors
+from evonas.workers.devices import choose_device, memory_errors
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -34,11 +34,12 @@ _NEVER_NEGATIVE = frozenset({"l2_norm", "synflow", "naswot", "epe_nas", "fisher"
 class ZeroCost(Evaluator):
     """Scores networks as they are initialised, on one minibatch, with `proxies`; of each, more is better.
 
-    A proxy is named as it ships (see `PROXIES`) or by its import path, `package.module:function`: a function of
-    network, inputs and labels that leaves the network as it was. Its metric has the function's name. The minibatch,
-    `batch_size` random examples of the training split, is the same for all networks of a run; initial weights come from
-    the run's seed and the network. A score that is not finite fails its candidate. `expressions` are files of evolved
-    proxies (see `proxies/evolved.py`), by the names of their metrics.
+    These ship: l2_norm, synflow, naswot, jacob_cov, epe_nas, fisher, grad_norm, snip, plain, zen and grasp. Others are
+    named by their import path, `package.module:function`: a function of network, inputs and labels that leaves the
+    network as it was. The metric has the function's name. `expressions` are files of evolved proxies (see
+    `proxies/evolved.py`) by the names of their metrics. The minibatch, `batch_size` random examples of the training
+    split, is the same for all networks of a run; initial weights come from the run's seed and the network. A score that
+    is not finite fails its candidate.
 
     Scores that are never negative have the worst value 0, from which a hypervolume is measured; for the others an
     objective says it: `{metric: jacob_cov, worst: -1000}`. `device` "auto" is what the pool gave to the worker.
@@ -55,7 +56,7 @@ class ZeroCost(Evaluator):
         proxies: Sequence[str] = ("synflow", "naswot"),
         expressions: Mapping[str, Path] = {},
         batch_size: int = 64,
-        device: Device = "auto",
+        device: Literal["auto", "cpu", "cuda"] = "auto",
     ) -> None:
         super().__init__(space, seed)
         require("batch_size", batch_size, batch_size >= 2, "2 or more")

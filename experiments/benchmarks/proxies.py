@@ -130,10 +130,9 @@ def main() -> None:
     parser.add_argument("--rows", type=Path, help="where rows are kept (proxies-TASK.jsonl)")
     given = parser.parse_args()
     torch.set_num_threads(1)
-    if given.task == "digits":
-        task = digits(given.networks or 100)
-    else:
-        task = nasbench201(given.networks or 500, given.tables)
+    tasks = {"digits": lambda: digits(given.networks or 100)}
+    tasks["nasbench201"] = lambda: nasbench201(given.networks or 500, given.tables)
+    task = tasks[given.task]()
     file: Path = given.rows or Path(f"proxies-{given.task}.jsonl")
     rows = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
     with file.open("a") as out:

@@ -16,8 +16,9 @@ def naswot(network: nn.Module, inputs: Tensor, labels: Tensor) -> float:
     """Return the log-determinant of the kernel of activation codes: in how many units two inputs agree to be on or off.
 
     Neural Architecture Search without Training (Mellor et al., ICML 2021; arXiv 2006.04647v3), in training mode as in
-    the published code. -inf where two inputs have the same code. Deviations: units count that never reach the output
-    (networks of canonical genomes have none), and those of smooth rectifiers do too, by the sign of their input.
+    the published code. -inf where the determinant is 0, as where two inputs have the same code. Deviations: units count
+    that never reach the output (networks of canonical genomes have none), and those of smooth rectifiers do too, by the
+    sign of their input.
     """
     kernel = np.zeros((len(inputs), len(inputs)))
 
@@ -28,5 +29,7 @@ def naswot(network: nn.Module, inputs: Tensor, labels: Tensor) -> float:
 
     with torch.no_grad(), hooked(network, RECTIFIERS, count):
         forward(network, inputs)
-    sign, logarithm = np.linalg.slogdet(kernel)
-    return float(logarithm) if sign > 0 else float("-inf")
+    values = np.linalg.eigvalsh(kernel)
+    if values[0] <= len(values) * np.finfo(float).eps * values[-1]:
+        return float("-inf")
+    return max(0.0, float(np.log(values).sum()))  # a determinant of whole numbers, apart from rounding
