@@ -117,8 +117,10 @@ def test_with_an_exact_cost_beside_it_the_whole_front_is_approached(tmp_path: Pa
     uniform = [
         front([GENOMES[row] for row in np.random.default_rng(s).choice(729, 60, replace=False)]) for s in range(9)
     ]
-    for seed in range(3):
-        assert front(asked_of(combined(tmp_path, goals, seed), 60)) > max(uniform), "in 9 random searches as long"
+    for seed in range(2):
+        assert front(asked_of(combined(tmp_path, goals, seed, weightings=400), 60)) > max(uniform), (
+            "in 9 random searches as long"
+        )
 
 
 def test_networks_beyond_a_bound_on_static_costs_are_left_out(tmp_path: Path) -> None:
