@@ -119,6 +119,7 @@ class Search:
             created=datetime.now(UTC).isoformat(timespec="milliseconds"),
             space_fingerprint=self.space.fingerprint(),
             evaluator_fingerprint=self.evaluator.fingerprint(),
+            strategy_fingerprint=self.strategy(EarlyExit(self.space, self.gates)).fingerprint(),
             genes={gene.name: [str(option) for option in gene.options] for gene in self.space.genes},
             known_hypervolume=self._known_hypervolume(),
             warm_start=[list(genome) for genome in self.first],

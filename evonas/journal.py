@@ -33,6 +33,7 @@ class Header:
     created: str
     space_fingerprint: str | None = None
     evaluator_fingerprint: str | None = None
+    strategy_fingerprint: str | None = None
     genes: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """Names and options of the genes, which may come from a file that is gone when the journal is read."""
     known_hypervolume: float | None = None

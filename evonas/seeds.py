@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import random
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 
@@ -18,3 +22,16 @@ def derive_seed(run_seed: int, *names: object) -> int:
 def generator(run_seed: int, *names: object) -> np.random.Generator:
     """Return a fresh numpy generator for the purpose that `names` spell out."""
     return np.random.default_rng(derive_seed(run_seed, *names))
+
+
+@contextmanager
+def drawing_from(rng: np.random.Generator, modules: Sequence[Any]) -> Iterator[random.Random]:
+    """Let modules that draw from Python's global `random` draw from `rng`: meanwhile they have one of their own."""
+    chance = random.Random(int(rng.integers(2**63)))
+    for module in modules:
+        module.random = chance
+    try:
+        yield chance
+    finally:
+        for module in modules:
+            module.random = random

@@ -75,6 +75,13 @@ class Strategy(ABC):
         """Return what there is to say of a search of these evaluations, all of which were told, when it ends."""
         return {}
 
+    def fingerprint(self) -> str | None:
+        """Return a hash of what it reads besides its options; None if it reads nothing.
+
+        A run is resumed under an equal fingerprint only.
+        """
+        return None
+
     def generator(self, number: int) -> np.random.Generator:
         """Return the generator of the ask with that number."""
         return generator(self.seed, "ask", number)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from functools import partial
 from typing import Any, Literal
 
@@ -16,6 +14,7 @@ from deap.tools import mutation as deap_mutation
 from evonas.errors import ConfigError, require
 from evonas.evaluation import Evaluation
 from evonas.goals import Goals
+from evonas.seeds import drawing_from
 from evonas.space import Genome, SearchSpace
 from evonas.strategies.base import Admit
 from evonas.strategies.generational import Generational, Offspring
@@ -81,7 +80,7 @@ class MuPlusLambda(Generational):
         """Return children of parents that are drawn uniformly; uniform genomes take the place of missing ones."""
 
         def children(count: int) -> Iterator[tuple[Genome, Sequence[int]]]:
-            with _drawing_from(rng):
+            with drawing_from(rng, (algorithms, deap_crossover, deap_mutation)):
                 varied = algorithms.varOr(self._population, self._toolbox, count, **self._probabilities)
             return ((tuple(child), child.parents) for child in varied)
 
@@ -137,17 +136,3 @@ def _mated(operator: Any, first: _Individual, second: _Individual) -> tuple[_Ind
 def _crossover(kind: str) -> Any:
     operators = {"one_point": tools.cxOnePoint, "two_point": tools.cxTwoPoint}
     return operators.get(kind, partial(tools.cxUniform, indpb=0.5))
-
-
-@contextmanager
-def _drawing_from(rng: np.random.Generator) -> Iterator[None]:
-    """Let DEAP's variation draw from `rng`: its modules use `random`, and are given one of their own meanwhile."""
-    modules: tuple[Any, ...] = (algorithms, deap_crossover, deap_mutation)
-    chance = random.Random(int(rng.integers(2**63)))
-    for module in modules:
-        module.random = chance
-    try:
-        yield
-    finally:
-        for module in modules:
-            module.random = random

@@ -22,7 +22,7 @@ ATTEMPTS = 50
 
 
 class Generational(Strategy):
-    """A strategy whose first generation is `population` uniform genomes, and which breeds each next from the last.
+    """A strategy that breeds each generation from the last; the first is `population` uniform genomes by default.
 
     A generation does not depend on the order in which outcomes arrive: they are handed on together, ordered by id.
     """
@@ -34,6 +34,10 @@ class Generational(Strategy):
         self._generation = -1
         self._open: set[int] = set()
         self._evaluated: list[Evaluation] = []
+
+    def begin(self, rng: np.random.Generator) -> Offspring:
+        """Return the first generation; change nothing."""
+        return self.filled(rng, self.population_size, initial=True)
 
     @abstractmethod
     def breed(self, rng: np.random.Generator) -> Offspring:
@@ -49,7 +53,7 @@ class Generational(Strategy):
             return []
         generation = self._generation + 1
         rng = self.generator(generation)
-        bred = self.breed(rng) if generation else self.filled(rng, self.population_size, initial=True)
+        bred = self.breed(rng) if generation else self.begin(rng)
         candidates = [
             Candidate(self._next_id + i, genome, generation, parents) for i, (genome, parents) in enumerate(bred)
         ]

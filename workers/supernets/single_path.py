@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from torch import Tensor, nn
 
+from evonas.space import Genome
 from evonas.workers.supernets.method import Batch, Learner, Method, subnet_of
 
 
@@ -17,7 +18,11 @@ class SinglePath(Method):
 
     def step(self, supernet: nn.Module, batch: Batch, learner: Learner, rng: np.random.Generator) -> Tensor:
         """Train one subnet on the labels; return its loss."""
-        subnet = subnet_of(supernet, self.space.canonical(self.space.sample(rng)))
+        subnet = subnet_of(supernet, self.draw(rng))
         loss = batch.mean(learner.label_losses(learner.logits(subnet, batch.inputs), batch.labels))
         learner.backward(loss)
         return loss.detach()
+
+    def draw(self, rng: np.random.Generator) -> Genome:
+        """Return the subnet to train."""
+        return self.space.canonical(self.space.sample(rng))
