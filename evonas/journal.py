@@ -58,7 +58,10 @@ class Finished:
 
 @dataclass(frozen=True, slots=True)
 class Closed:
-    """The search ended: `budget` spent, space `exhausted`, or `failures` in a row; a later line continues it."""
+    """The search ended: `budget` spent, space `exhausted`, `plateau` reached, `failures` in a row.
+
+    A later line continues it.
+    """
 
     reason: str
     elapsed: float

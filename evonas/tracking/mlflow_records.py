@@ -133,6 +133,12 @@ def generation_points(history: History, since: int) -> list[Point]:
     return points
 
 
+def audit_points(audit: Mapping[str, Any]) -> list[Point]:
+    """Return the metrics of an audit, given as its `audit.json` has it: they are of the moment at which it was made."""
+    time_ms = int(datetime.fromisoformat(audit["created"]).timestamp() * 1000)
+    return [Point(name, value, time_ms, 0) for name, value in finite(audit["metrics"]).items()]
+
+
 def finite(metrics: Mapping[str, float]) -> dict[str, float]:
     """Return the metrics that a chart can show, under names that MLflow takes: it turns infinity into 1.8e308."""
     return {_named(name): float(value) for name, value in metrics.items() if math.isfinite(value)}
