@@ -14,9 +14,9 @@ from evonas.pool import WorkerPool
 class CachedPool(WorkerPool):
     """Returns what the cache has of the candidates at once, and keeps there what the `inner` pool evaluates.
 
-    `facts` (JSON-plain values) are all that decides an evaluation besides genome, budget and seed, which `evaluator`
-    tells. An entry that lacks one of the metrics that are `needed` counts as missing. Failures are never kept: the
-    next search shall try again. `run` names the run in the entries.
+    `facts` (JSON-plain values) are all that decides an evaluation besides genome, fidelity and seed, which `evaluator`
+    tells. An entry of the top fidelity that lacks one of the metrics that are `needed` counts as missing. Failures are
+    never kept: the next search shall try again. `run` names the run in the entries.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class CachedPool(WorkerPool):
         unknown = []
         for candidate in candidates:
             entry = self._cache.look_up(self._decides(candidate))
-            if entry is not None and self._needed <= entry.metrics.keys():
+            if entry is not None and (self._needed <= entry.metrics.keys() or not candidate.at_top):
                 found = entry.evaluation(candidate)
                 if entry.made_for == f"{self._run}/{candidate.id}":  # this run's own, killed before it was journaled
                     found = replace(found, reused_from=None)
@@ -78,9 +78,11 @@ class CachedPool(WorkerPool):
 
     def _decides(self, candidate: Candidate) -> dict[str, Any]:
         canonical = self._evaluator.space.canonical(candidate.genome)
+        rung = self._evaluator.at(candidate.source)
         return {
             **self._facts,
+            "source": rung.source,
             "genome": list(canonical),
             "budget": candidate.budget,
-            "seed": self._evaluator.seed_for(canonical),
+            "seed": rung.seed_for(canonical),
         }

@@ -311,12 +311,14 @@ def _print_front(path: Path, history: History) -> None:
     from evonas.compose import space_of
     from evonas.plan import compared
     from evonas.reports.plan_table import comparison_table
-    from evonas.reports.table import failures_table, front_table, gates_table, reached, reused
+    from evonas.reports.table import failures_table, fidelities_table, front_table, gates_table, reached, reused
 
     console = Console()
     console.print(front_table(history, space_of(history)))
     if history.header.gates:
         console.print(gates_table(history))
+    if len(history.spent) > 1:
+        console.print(fidelities_table(history))
     if history.failures:
         console.print(failures_table(history))
     evaluated = f"{len(history.evaluations)} networks evaluated"

@@ -9,14 +9,14 @@ import pkgutil
 import sys
 import sysconfig
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from evonas.errors import ComponentError, ConfigError, EvonasError, nearest
 
-SUPPLIED = frozenset({"space", "data", "goals", "admit", "seed", "recipe", "shared", "run_folder"})
+SUPPLIED = frozenset({"space", "data", "goals", "admit", "seed", "recipe", "shared", "run_folder", "fidelities"})
 """Parameter names that evonas fills in; every other parameter of a component's constructor is an option."""
 
 
@@ -115,13 +115,16 @@ def checked(component: Component, kind: type) -> Component:
 
 
 def _built_option(parameter: inspect.Parameter | None, value: Any) -> Any:
-    """Return the value that an option is given: a plain value that names a component, where one is asked for, as it."""
-    if parameter is None or parameter.annotation not in _COMPONENT or value is None:
+    """Return the value that an option is given: plain values that name components, where asked for, as them."""
+    if parameter is None or value is None:
         return value
-    return Component.of(value)
+    if parameter.annotation in _COMPONENTS:
+        return [Component.of(each) for each in value]
+    return Component.of(value) if parameter.annotation in _COMPONENT else value
 
 
 _COMPONENT = ("Component", "Component | None", Component, Component | None)
+_COMPONENTS = ("Sequence[Component]", Sequence[Component])
 
 
 def _required(parameter: inspect.Parameter) -> bool:

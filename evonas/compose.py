@@ -42,6 +42,8 @@ class ExperimentRecipe:
     seed: int
     genes: Mapping[str, Sequence[object]] = field(default_factory=dict)
     """What the experiment's `recipe` says."""
+    run_folder: Path | None = None
+    """Where workers may keep what they work on, if they share a file system; None on the driver."""
 
     def build(self, shared: object = None) -> Evaluator:
         """Build data (unless it is `shared`), space and evaluator; raise an EvonasError for what the user must mend."""
@@ -65,7 +67,13 @@ class Search:
     def strategy(self, early_exit: EarlyExit) -> Strategy:
         """Return a new strategy."""
         strategy: Strategy = checked(self.experiment.strategy, Strategy).build(
-            {"space": self.space, "goals": self.goals, "admit": early_exit.admit, "seed": self.experiment.seed}
+            {
+                "space": self.space,
+                "goals": self.goals,
+                "admit": early_exit.admit,
+                "seed": self.experiment.seed,
+                "fidelities": {f: self.evaluator.at(f.source).metrics for f in self.evaluator.fidelities},
+            }
         )
         return strategy
 
@@ -98,12 +106,14 @@ class Search:
         return hypervolume_of(known, Goals(self.goals.objectives, (*self.goals.constraints, *gates)))
 
     def evaluation_facts(self) -> dict[str, Any]:
-        """Return all that decides an evaluation, besides genome, budget and seed, as JSON-plain values.
+        """Return all that decides an evaluation, besides genome, fidelity and seed, as JSON-plain values.
 
-        The code of the space and of the evaluator is in it, as far as it is in the files that define their classes.
+        The code of the space and of the evaluators is in it, as far as it is in the files that define their classes.
         """
         plain, installed = self.experiment.plain(), versions()
+        rungs = {str(f.source): self.evaluator.at(f.source) for f in self.evaluator.fidelities}
         parts: dict[str, object] = {"space": self.space, "evaluator": self.evaluator}
+        parts |= {source: rung for source, rung in rungs.items() if rung is not self.evaluator}
         if isinstance(self.space, JointSpace):
             parts |= {"space": self.space.architectures, "recipe": self.space}
         return {
@@ -112,7 +122,6 @@ class Search:
             "data_fingerprint": self.data.fingerprint() if self.data else None,
             "space_fingerprint": self.space.fingerprint(),
             "evaluator_fingerprint": self.evaluator.fingerprint(),
-            "source": self.evaluator.source,
             "threads": self.experiment.threads,
             "device": self.experiment.device,
             "versions": {name: installed[name] for name in ("evonas", "numpy", "torch")},
@@ -257,7 +266,8 @@ def _evaluator(recipe: ExperimentRecipe, space: SearchSpace, data: Dataset | Non
 
 
 def _supplies(recipe: ExperimentRecipe, space: SearchSpace, data: Dataset | None) -> dict[str, object]:
-    return {"space": space, "seed": recipe.seed, **({} if data is None else {"data": data})}
+    known = {"data": data, "run_folder": recipe.run_folder}
+    return {"space": space, "seed": recipe.seed, **{name: value for name, value in known.items() if value is not None}}
 
 
 def _gate(gate: GateConfig, number: int, sampled: Sequence[Metrics]) -> Gate:
@@ -275,7 +285,7 @@ def _gate(gate: GateConfig, number: int, sampled: Sequence[Metrics]) -> Gate:
 
 def _goals(experiment: Experiment, evaluator: Evaluator, gates: Sequence[Gate], sampled: Sequence[Metrics]) -> Goals:
     """Resolve direction and worst value of each objective from what the evaluator declares and the space costs."""
-    declared = {metric.name: metric for metric in evaluator.metrics}
+    declared = {metric.name: metric for metric in evaluator.metrics}  # what is measured at the top
     known = {**{name: Metric(name) for name in sampled[0]}, **declared}
     wanted = [("objectives", o.metric) for o in experiment.objectives]
     wanted += [("constraints", c.metric) for c in experiment.constraints]

@@ -296,6 +296,8 @@ def _options_model(
 def _nested(hint: Any) -> Any:
     if hint is Component:
         return NestedComponent
+    if hint == Sequence[Component]:
+        return list[NestedComponent]
     return NestedComponent | None if hint == Component | None else hint
 
 

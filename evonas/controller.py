@@ -9,7 +9,7 @@ from typing import Literal
 
 from evonas.early_exit import EarlyExit
 from evonas.errors import EvonasError, SearchStopped
-from evonas.evaluation import Candidate, Outcome
+from evonas.evaluation import Candidate, Outcome, Source
 from evonas.history import Generation, History
 from evonas.journal import Asked, Closed, Event, Finished, Journal
 from evonas.plateau import Plateau
@@ -58,9 +58,9 @@ class Controller:
         self._queue: deque[Candidate] = deque(history.pending)
         self._held: set[int] = set()
         self._news: list[Outcome | Generation] = []
-        self._asked: dict[int | None, dict[Genome, int]] = {}
+        self._asked: dict[tuple[Source | None, int | None], dict[Genome, int]] = {}
         for candidate in history.candidates.values():
-            self._asked.setdefault(candidate.budget, {})[candidate.genome] = candidate.id
+            self._asked.setdefault((candidate.source, candidate.budget), {})[candidate.genome] = candidate.id
         self._clock_start = pool.clock() - history.elapsed
 
     def run(self) -> History:
@@ -124,11 +124,12 @@ class Controller:
     def _refuse_repeated(self, candidates: Sequence[Candidate]) -> None:
         new: set[int] = set()
         for candidate in candidates:
-            earlier = self._asked.setdefault(candidate.budget, {}).setdefault(candidate.genome, candidate.id)
+            asked = self._asked.setdefault((candidate.source, candidate.budget), {})
+            earlier = asked.setdefault(candidate.genome, candidate.id)
             if earlier != candidate.id or candidate.id in new or candidate.id in self._history.candidates:
                 raise EvonasError(
                     f"the strategy proposed candidate {candidate.id} {list(candidate.genome)} again (it was candidate "
-                    f"{earlier}): ids must be new, and no network is evaluated twice with the same budget"
+                    f"{earlier}): ids must be new, and no network is evaluated twice at the same source and budget"
                 )
             new.add(candidate.id)
 

@@ -45,17 +45,42 @@ Reduced = tuple[type, tuple[object, ...]]
 
 
 @dataclass(frozen=True, slots=True)
+class Fidelity:
+    """How closely a network is looked at: where numbers come from and, if they are trained, after how many epochs.
+
+    Without a `budget` it is all that there is of the source.
+    """
+
+    source: Source
+    budget: int | None = None
+
+    def __str__(self) -> str:
+        epochs = "epoch" if self.budget == 1 else "epochs"
+        return str(self.source) if self.budget is None else f"{self.source}, {self.budget} {epochs}"
+
+
+@dataclass(frozen=True, slots=True)
 class Candidate:
-    """An architecture that the strategy wants evaluated; `genome` is canonical, `budget` is in epochs."""
+    """An architecture that the strategy wants evaluated; `genome` is canonical, `budget` is in epochs.
+
+    Without `source` and `budget` it is measured at the evaluator's top fidelity; without `source` alone, at the top's.
+    One that has climbed from a lower fidelity names the candidate that it was there as its parent.
+    """
 
     id: int
     genome: Genome
     generation: int
     parents: tuple[int, ...] = ()
     budget: int | None = None
+    source: Source | None = None
+
+    @property
+    def at_top(self) -> bool:
+        """Whether it is measured at the top fidelity: only then it may come onto a front."""
+        return self.budget is None and self.source is None
 
     def __reduce__(self) -> Reduced:
-        return Candidate, (self.id, self.genome, self.generation, self.parents, self.budget)
+        return Candidate, (self.id, self.genome, self.generation, self.parents, self.budget, self.source)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +106,11 @@ class Evaluation:
     seed: int
     worker: Worker | None = None
     reused_from: str | None = None
+
+    @property
+    def fidelity(self) -> Fidelity:
+        """How closely the network was looked at."""
+        return Fidelity(self.source, self.candidate.budget)
 
     def __reduce__(self) -> Reduced:
         numbers = (self.metrics, self.source, self.seconds, self.seed)
@@ -147,9 +177,21 @@ class Evaluator(ABC):
         self.space = space
         self.seed = seed
 
+    @property
+    def fidelities(self) -> Sequence[Fidelity]:
+        """How closely it can look at a network, cheapest first; the last, the top, has no budget."""
+        return (Fidelity(self.source),)
+
+    def at(self, source: Source | None) -> Evaluator:
+        """Return the evaluator of a source, None for the top's: itself, unless it joins several."""
+        return self
+
     @abstractmethod
     def measure(self, genome: Genome, budget: int | None) -> Metrics:
-        """Return the declared metrics of a genome; raise to fail."""
+        """Return the declared metrics of a genome; raise to fail.
+
+        `budget` is that of one of the fidelities; an evaluator without budgets may leave it unread.
+        """
 
     def measure_many(self, genomes: Sequence[Genome], budget: int | None) -> list[Metrics]:
         """Return the metrics of several genomes, each as `measure` returns them: override where a batch is cheaper.
@@ -207,26 +249,29 @@ class Evaluator(ABC):
 
 def evaluate(evaluator: Evaluator, candidate: Candidate) -> Outcome:
     """Evaluate; what goes wrong inside becomes a Failure, but an EvonasError, the user's to mend, escapes."""
-    return _outcome(evaluator, candidate)
+    return _outcome(evaluator.at(candidate.source), candidate)
 
 
 def evaluate_many(evaluator: Evaluator, candidates: Sequence[Candidate]) -> list[Outcome]:
-    """Evaluate candidates, those of a budget in one batch where the evaluator measures batches (`batches`).
+    """Evaluate candidates, neighbours of one fidelity in a batch where their evaluator measures batches (`batches`).
 
     A batch that raises is evaluated one by one, so that only those fail that must; an EvonasError escapes. The seconds
     of a batch are divided among its candidates.
     """
-    if not batches(evaluator):
-        return [evaluate(evaluator, candidate) for candidate in candidates]
     outcomes: list[Outcome] = []
-    for budget, group in groupby(candidates, key=lambda candidate: candidate.budget):
-        outcomes += _batch(evaluator, list(group), budget)
+    for (source, budget), group in groupby(candidates, key=lambda candidate: (candidate.source, candidate.budget)):
+        rung = evaluator.at(source)
+        if batches(rung):
+            outcomes += _batch(rung, list(group), budget)
+        else:
+            outcomes += [_outcome(rung, candidate) for candidate in group]
     return outcomes
 
 
 def batches(evaluator: Evaluator) -> bool:
-    """Return whether the evaluator measures several genomes at once in a way of its own."""
-    return type(evaluator).measure_many is not Evaluator.measure_many
+    """Return whether the evaluator measures several genomes at once in a way of its own, at one fidelity or more."""
+    rungs = (evaluator.at(fidelity.source) for fidelity in evaluator.fidelities)
+    return any(type(rung).measure_many is not Evaluator.measure_many for rung in rungs)
 
 
 def made_by(worker: Worker | None, candidate: Candidate, outcome: Outcome) -> Outcome:
@@ -239,7 +284,7 @@ def made_by(worker: Worker | None, candidate: Candidate, outcome: Outcome) -> Ou
 
 def _batch(evaluator: Evaluator, candidates: Sequence[Candidate], budget: int | None) -> list[Outcome]:
     if len(candidates) == 1:
-        return [evaluate(evaluator, candidates[0])]
+        return [_outcome(evaluator, candidates[0])]
     started = time.perf_counter()
     try:
         measured = evaluator.measure_many([candidate.genome for candidate in candidates], budget)
@@ -248,7 +293,7 @@ def _batch(evaluator: Evaluator, candidates: Sequence[Candidate], budget: int | 
     except EvonasError:
         raise
     except Exception:
-        return [evaluate(evaluator, candidate) for candidate in candidates]
+        return [_outcome(evaluator, candidate) for candidate in candidates]
 
 
 def _outcome(

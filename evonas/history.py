@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from evonas import journal
 from evonas.errors import JournalError
-from evonas.evaluation import Candidate, Evaluation, Failure, Outcome, Rejection
+from evonas.evaluation import Candidate, Evaluation, Failure, Fidelity, Outcome, Rejection
 from evonas.goals import Constraint, Goals, Objective
 from evonas.journal import Asked, Closed, Continued, Event, Finished, Header, Joined
 from evonas.pareto import ParetoFront
@@ -35,6 +35,14 @@ class Generation:
     elapsed: float
 
 
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """How many evaluations a fidelity had, those of a cache included, and the seconds that they cost this search."""
+
+    evaluations: int = 0
+    seconds: float = 0.0
+
+
 class History:
     """Asked candidates, outcomes and gate counts, in the order of the journal; `apply` adds an event.
 
@@ -55,6 +63,9 @@ class History:
         self.turned_away: Counter[str] = Counter()
         self.generations: list[Generation] = []
         self.front = ParetoFront(self.goals, ())
+        """Of the evaluations at the top fidelity: what was only estimated never comes onto it."""
+        self.spent: dict[Fidelity, Spent] = {}
+        """What evaluations came to at each fidelity, in the order in which they were first reached."""
         self.failures_in_a_row: list[Failure] = []
         self.evaluated_seconds = 0.0
         """What evaluations have cost this search: those that a cache had are not in it."""
@@ -120,6 +131,11 @@ class History:
         return self._of_kind(Evaluation)
 
     @property
+    def measured(self) -> list[Evaluation]:
+        """The evaluations at the top fidelity, by id: those that may come onto the front."""
+        return [evaluation for evaluation in self.evaluations if evaluation.candidate.at_top]
+
+    @property
     def failures(self) -> list[Failure]:
         """The candidates that failed, by id."""
         return self._of_kind(Failure)
@@ -154,12 +170,15 @@ class History:
         self._kinds[type(outcome)] += 1
         self._open[outcome.candidate.generation] -= 1
         if isinstance(outcome, Evaluation):
-            if outcome.reused_from is None:
-                self.evaluated_seconds += outcome.seconds
-            else:
+            cost = outcome.seconds if outcome.reused_from is None else 0.0
+            before = self.spent.get(outcome.fidelity, Spent())
+            self.spent[outcome.fidelity] = Spent(before.evaluations + 1, before.seconds + cost)
+            self.evaluated_seconds += cost
+            if outcome.reused_from is not None:
                 self.reused += 1
                 self._reused_seconds += outcome.seconds
-            self.front = self.front.including(outcome)
+            if outcome.candidate.at_top:
+                self.front = self.front.including(outcome)
         self._settle()
 
     def _settle(self) -> None:

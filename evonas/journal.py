@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 from evonas.errors import JournalError
 from evonas.evaluation import Candidate, Evaluation, Failure, FailureKind, Outcome, Rejection, Source, Worker
 
-FORMAT = 2
+FORMAT = 3
 TEMPORARY = ".new"
 
 
@@ -191,7 +191,10 @@ def encode(event: Event, worker: int | None = None) -> bytes:
         case Header():
             record = {"event": "header", **asdict(event)}
         case Asked():
-            rows = [[c.id, c.genome, c.generation, c.parents, c.budget] for c in event.candidates]
+            rows = [
+                [c.id, c.genome, c.generation, c.parents, c.budget, *([] if c.source is None else [c.source])]
+                for c in event.candidates
+            ]
             record = {"event": "asked", "candidates": rows, "turned_away": dict(event.turned_away)}
         case Finished():
             record = {"event": "finished", "elapsed": event.elapsed, **_encode_outcome(event.outcome)}
@@ -255,7 +258,10 @@ class _Decoder:
             case "header":
                 return Header(**record)
             case "asked":
-                asked = [Candidate(i, tuple(g), n, tuple(p), b) for i, g, n, p, b in record["candidates"]]
+                asked = [
+                    Candidate(i, tuple(g), n, tuple(p), b, *map(Source, source))
+                    for i, g, n, p, b, *source in record["candidates"]
+                ]
                 if known := [candidate.id for candidate in asked if candidate.id in self._candidates]:
                     raise ValueError(f"candidate {known[0]} is asked for a second time")
                 self._candidates.update((candidate.id, candidate) for candidate in asked)

@@ -98,9 +98,9 @@ def _of_run(path: Path) -> Measurements:
     component, space = Component.of(history.config["space"]), space_of(history)
     if space.fingerprint() != history.header.space_fingerprint:
         raise DataError(f"{path}: the file that its space was read from has changed or gone: bring it back")
-    evaluated = {evaluation.candidate.genome: evaluation for evaluation in history.evaluations}
+    evaluated = {evaluation.candidate.genome: evaluation for evaluation in history.measured}
     if not evaluated:
-        raise DataError(f"{path} has no evaluation yet: let it evaluate networks first")
+        raise DataError(f"{path} has no evaluation at its top fidelity yet: let it evaluate networks first")
     rows = list(evaluated.values())
     costs = space.costs(rows[0].candidate.genome)
     names = dict.fromkeys(name for row in rows for name in row.metrics if name not in costs)

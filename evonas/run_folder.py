@@ -106,4 +106,4 @@ def _discard(path: Path, whole: bool) -> None:
         shutil.rmtree(path, ignore_errors=True)
         return
     for entry in path.iterdir():  # the folder was empty: all in it is ours
-        entry.unlink()
+        shutil.rmtree(entry) if entry.is_dir() else entry.unlink()

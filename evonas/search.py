@@ -254,7 +254,7 @@ def _pool(search: Search, path: Path) -> WorkerPool:
     """Return the pool of the experiment, behind the cache that it names."""
     cache = None if search.experiment.cache is None else Cache(search.experiment.cache)
     pool: WorkerPool = checked(search.experiment.pool, WorkerPool).build(
-        {"recipe": search.recipe, "shared": search.data}
+        {"recipe": replace(search.recipe, run_folder=path.absolute()), "shared": search.data}
     )
     if cache is None:
         return pool

@@ -121,7 +121,7 @@ class EvaluatorContract(ABC):
             raise ValueError("an odd layer")
 
         expected = [self._measured(evaluate(evaluator, candidate)) for candidate in candidates]
-        monkeypatch.setattr(type(evaluator), "measure_many", raising)
+        monkeypatch.setattr(type(evaluator.at(None)), "measure_many", raising)
         assert [self._measured(outcome) for outcome in evaluate_many(evaluator, candidates)] == expected
 
     def test_a_fingerprint_belongs_to_what_is_read_and_not_to_the_reader(self) -> None:
@@ -179,7 +179,7 @@ class EvaluatorContract(ABC):
         evaluator = self.evaluator(0)
         name = evaluator.metrics[0].name
         measured = {metric.name: 1.0 for metric in evaluator.metrics} | {name: math.nan}
-        monkeypatch.setattr(evaluator, "measure", lambda genome, budget: measured)
+        monkeypatch.setattr(evaluator.at(None), "measure", lambda genome, budget: measured)
         outcome = evaluate(evaluator, self._candidate())
         assert isinstance(outcome, Failure)
         assert outcome.kind is FailureKind.NOT_FINITE
@@ -210,5 +210,5 @@ class EvaluatorContract(ABC):
             raise error
 
         evaluator = self.evaluator(0)
-        monkeypatch.setattr(evaluator, "measure", raising)
+        monkeypatch.setattr(evaluator.at(None), "measure", raising)
         return evaluate(evaluator, self._candidate())

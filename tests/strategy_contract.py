@@ -6,7 +6,7 @@ import copy
 import itertools
 import random
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from toy import ToySpace, toy_evaluation, toy_goals
@@ -14,7 +14,7 @@ from toy import ToySpace, toy_evaluation, toy_goals
 from evonas.component import Component
 from evonas.controller import replay
 from evonas.early_exit import EarlyExit, Gate
-from evonas.evaluation import Candidate, Failure, FailureKind, Outcome, Rejection
+from evonas.evaluation import Candidate, Failure, FailureKind, Fidelity, Metric, Outcome, Rejection
 from evonas.goals import Goals
 from evonas.journal import Asked, Event, Finished
 from evonas.strategies.base import Strategy
@@ -81,12 +81,15 @@ class StrategyContract:
 
     component: Component
     evaluations = 45
+    fidelities: Mapping[Fidelity, Sequence[Metric]] | None = None
+    """What the evaluator would have, for strategies that ask for it: each network is then proposed once at each."""
     order_matters = False
     """Whether the order of arrival is a part of the history."""
 
     def strategy(self, early_exit: EarlyExit | None = None, *, goals: Goals | None = None, seed: int = 0) -> Strategy:
         early_exit, goals = early_exit or EarlyExit(ToySpace(), ()), goals or toy_goals()
         supplies = {"space": early_exit.space, "goals": goals, "admit": early_exit.admit, "seed": seed}
+        supplies |= {"fidelities": self.fidelities} if self.fidelities else {}
         strategy: Strategy = self.component.build(supplies)
         return strategy
 
@@ -120,7 +123,9 @@ class StrategyContract:
     def test_no_network_is_proposed_twice_until_the_space_is_exhausted(self) -> None:
         space = ToySpace(length=4)
         strategy = self.strategy(EarlyExit(space, ()))
-        genomes = [candidate.genome for candidate in proposed(play(strategy, 1000))]
+        asked = proposed(play(strategy, 1000))
+        assert len(asked) == len({(candidate.genome, candidate.source, candidate.budget) for candidate in asked})
+        genomes = [candidate.genome for candidate in asked if candidate.budget == asked[0].budget]
         assert len(genomes) == len(set(genomes))
         assert set(genomes) == {space.canonical(genome) for genome in itertools.product(range(3), repeat=4)}
         assert strategy.ask(5) == []

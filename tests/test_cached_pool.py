@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 from pool_contract import PoolContract, run, timeless
-from pool_evaluators import ActionRecipe, candidates, processes
+from pool_evaluators import ActionEvaluator, ActionRecipe, candidates, processes
 
 from evonas.cache import Cache
 from evonas.cached_pool import CachedPool
-from evonas.evaluation import Evaluation, Failure
+from evonas.evaluation import Evaluation, Evaluator, Failure, Source
 from evonas.pool import EvaluatorRecipe, WorkerPool
 from evonas.workers.local_pool import LocalPool
 from evonas.workers.simulated_pool import SimulatedPool
@@ -107,3 +107,25 @@ def test_what_a_run_kept_before_it_was_killed_is_its_own_and_not_reused(tmp_path
     assert after == before
     assert after.reused_from is None
     assert len(processes(tmp_path, "compute")) == 1
+
+
+def test_each_source_is_kept_by_itself_and_only_the_top_must_have_the_goals(tmp_path: Path) -> None:
+    asked = candidates("compute", range(1))[0]
+    lower = replace(asked, source=Source.ZERO_COST, id=7)
+
+    class Joined(ActionEvaluator):
+        def at(self, source: Source | None) -> Evaluator:
+            rung = ActionEvaluator(self.folder)
+            rung.source = source or self.source
+            return rung
+
+    def pool(name: str, needed: Set[str]) -> CachedPool:
+        inner = LocalPool(ActionRecipe(tmp_path))
+        return CachedPool(inner, Cache(tmp_path / "cache"), Joined(tmp_path), {}, needed, name)
+
+    run(pool("first", set()), [asked])
+    [low] = run(pool("second", {"of the top alone"}), [lower])
+    [again] = run(pool("third", {"of the top alone"}), [lower])
+    [high] = run(pool("fourth", {"of the top alone"}), [asked])
+    reused = [outcome.reused_from for outcome in (low, again, high) if isinstance(outcome, Evaluation)]
+    assert reused == [None, "second/7", None]

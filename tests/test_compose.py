@@ -38,6 +38,20 @@ def test_a_space_may_leave_shape_and_classes_to_the_data_altogether() -> None:
     assert search.experiment.space.options == {"input_shape": [1, 8, 8], "classes": 10}
 
 
+def test_what_decides_an_evaluation_names_the_code_of_every_rung() -> None:
+    rungs = [{"use": "test_ladder:Guess"}, {"use": "evonas.workers.trained:Trained"}]
+    search = prepare(parse({**DIGITS, "evaluator": {"use": "evonas.workers.ladder:Ladder", "rungs": rungs}}))
+    assert search.evaluation_facts()["code"].keys() == {"space", "evaluator", "zero_cost", "trained"}
+    assert prepare(parse(DIGITS)).evaluation_facts()["code"].keys() == {"space", "evaluator"}
+
+
+def test_what_only_a_lower_rung_measures_is_no_objective() -> None:
+    rungs = [{"use": "test_ladder:Guess"}, {"use": "evonas.workers.trained:Trained"}]
+    ladder = {"use": "evonas.workers.ladder:Ladder", "rungs": rungs}
+    with pytest.raises(ConfigError, match="'goodness' is neither measured by"):
+        prepare(parse({**DIGITS, "evaluator": ladder, "objectives": ["goodness", "params"]}))
+
+
 def test_direction_and_worst_value_come_from_what_is_declared() -> None:
     search = prepare(parse({**FORMULA, "objectives": ["valid_error", "macs"], "gates": []}))
     error, macs = search.goals.objectives

@@ -15,12 +15,13 @@ from toy import ToyEvaluator, ToySpace, header, toy_goals
 from evonas.controller import Controller, replay
 from evonas.early_exit import EarlyExit, Gate
 from evonas.errors import EvonasError, SearchStopped
-from evonas.evaluation import Candidate, Evaluation, Failure, FailureKind, Outcome, evaluate
+from evonas.evaluation import Candidate, Evaluation, Failure, FailureKind, Fidelity, Outcome, Source, evaluate
 from evonas.history import JOURNAL, Generation, History
 from evonas.journal import Asked, Closed, Finished, Journal, read
 from evonas.pareto import digest
 from evonas.pool import WorkerPool
 from evonas.strategies.base import Strategy
+from evonas.strategies.mo_asha import MOASHA
 from evonas.strategies.pymoo_nsga2 import NSGA2
 from evonas.strategies.pymoo_steady_state import SteadyStateNSGA2
 from evonas.strategies.random_search import RandomSearch
@@ -89,6 +90,12 @@ def steady_state(early_exit: EarlyExit) -> Strategy:
     return SteadyStateNSGA2(early_exit.space, toy_goals(), early_exit.admit, 5, population=12, lag=7)
 
 
+def climbing(early_exit: EarlyExit) -> Strategy:
+    """Climb from one epoch to all; the toy measures both alike."""
+    fidelities = {Fidelity(Source.TABULAR, 1): ToyEvaluator.metrics, Fidelity(Source.TABULAR): ToyEvaluator.metrics}
+    return MOASHA(early_exit.space, toy_goals(), early_exit.admit, 5, fidelities, population=12, lag=7)
+
+
 def search(
     folder: Path,
     pool: WorkerPool | None = None,
@@ -131,7 +138,7 @@ def facts(folder: Path) -> Facts:
     return digest(history.evaluations), history.front.digest(), dict(history.turned_away), failures
 
 
-@pytest.fixture(scope="module", params=[nsga2, random_search, steady_state])
+@pytest.fixture(scope="module", params=[nsga2, random_search, steady_state, climbing])
 def finished(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, bytes, Facts]:
     """A strategy, the journal of its uninterrupted search, and the facts of that."""
     folder = tmp_path_factory.mktemp("uninterrupted")
@@ -334,6 +341,10 @@ class Repeating(RandomSearch):
             lambda c: [Candidate(1, c.genome, 0, budget=2), Candidate(2, c.genome, 0, budget=2)],
             "proposed candidate 2 .*",
         ),
+        (
+            lambda c: [Candidate(n, c.genome, 0, source=Source.ZERO_COST) for n in (1, 2)],
+            "proposed candidate 2 .* at the same source and budget",
+        ),
         (lambda c: [Candidate(1, (0,) * 6, 0), Candidate(1, (1,) * 6, 0)], "proposed candidate 1 .* ids must be new"),
     ],
 )
@@ -345,11 +356,14 @@ def test_a_strategy_that_repeats_itself_is_refused(
     assert len(History.read(tmp_path).candidates) == 1, "and the journal stays sound"
 
 
-def test_a_network_may_be_evaluated_again_with_another_budget(tmp_path: Path) -> None:
+def test_a_network_may_be_evaluated_again_with_another_budget_or_source(tmp_path: Path) -> None:
     def again(first: Candidate) -> list[Candidate]:
-        return [Candidate(1, first.genome, 0, (0,), budget=2), Candidate(2, first.genome, 0, (0,), budget=4)]
+        few, more = Candidate(1, first.genome, 0, (0,), budget=2), Candidate(2, first.genome, 0, (0,), budget=4)
+        return [few, more, Candidate(3, first.genome, 0, (0,), source=Source.ZERO_COST)]
 
-    assert len(search(tmp_path, strategy=lambda e: Repeating(e, again), evaluations=3).outcomes) == 3
+    history = search(tmp_path, strategy=lambda e: Repeating(e, again), evaluations=4)
+    assert len(history.outcomes) == 4
+    assert {member.candidate.id for member in history.front.members} <= {0}, "whatever lower fidelities say"
 
 
 def test_a_resumed_search_knows_what_was_proposed_before(tmp_path: Path) -> None:

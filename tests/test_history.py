@@ -10,9 +10,9 @@ import pytest
 from toy import candidates, evaluated, failed, header, rejected, toy_goals
 
 from evonas.errors import JournalError
-from evonas.evaluation import Candidate, Outcome
+from evonas.evaluation import Candidate, Evaluation, Fidelity, Outcome, Source
 from evonas.goals import Constraint
-from evonas.history import JOURNAL, History
+from evonas.history import JOURNAL, History, Spent
 from evonas.journal import Asked, Closed, Continued, Event, Finished, Journal
 from evonas.pareto import ParetoFront
 
@@ -37,6 +37,24 @@ def test_a_history_counts_what_happened_by_id() -> None:
     assert history.pending == [four[4]]
     assert history.turned_away == {"params <= 9": 2}
     assert (history.mean_seconds, history.elapsed, history.closed) == (2.0, 1.0, None)
+
+
+def test_a_front_is_of_the_top_fidelity_and_costs_are_told_apart() -> None:
+    top, few, guess, other = candidates(0, 4)
+    few, guess = replace(few, budget=3), replace(guess, source=Source.ZERO_COST)
+    guessed = Evaluation(guess, {"goodness": 1.0, "params": 1.0}, Source.ZERO_COST, seconds=0.1, seed=0)
+    reused = replace(evaluated(other, error=0.9, params=1.0), reused_from="before/1")
+    history = history_of(
+        Asked([top, few, guess, other]), *finished(guessed, evaluated(few, error=0.01), evaluated(top), reused)
+    )
+    assert [member.candidate.id for member in history.front.members] == [0, 3]
+    assert [evaluation.candidate.id for evaluation in history.measured] == [0, 3]
+    assert history.spent == {
+        Fidelity(Source.ZERO_COST): Spent(1, 0.1),
+        Fidelity(Source.TABULAR, 3): Spent(1, 2.0),
+        Fidelity(Source.TABULAR): Spent(2, 2.0),
+    }
+    assert history.evaluated_seconds == 4.1
 
 
 def test_what_a_cache_had_is_not_counted_as_spent() -> None:

@@ -151,8 +151,8 @@ def test_the_header_is_the_first_line_and_the_only_one(path: Path) -> None:
 
 def test_another_format_is_refused_with_the_version_that_wrote_it(path: Path) -> None:
     future = json.loads(encode(HEADER))
-    path.write_text(json.dumps({**future, "format": 3, "colour": "blue"}) + "\n")
-    with pytest.raises(JournalError, match=r"has format 3, and this version of evonas reads 1 to 2: use .*0\.1\.0"):
+    path.write_text(json.dumps({**future, "format": 4, "colour": "blue"}) + "\n")
+    with pytest.raises(JournalError, match=r"has format 4, and this version of evonas reads 1 to 3: use .*0\.1\.0"):
         list(read(path))
 
 
@@ -211,12 +211,25 @@ def test_append_returns_when_the_event_is_on_the_disk(path: Path, monkeypatch: p
 
 def test_a_header_holds_its_format() -> None:
     assert isinstance(HEADER, Header)
-    assert json.loads(encode(HEADER))["format"] == 2
+    assert json.loads(encode(HEADER))["format"] == 3
 
 
-def test_the_first_format_is_still_read(path: Path) -> None:
-    path.write_bytes(encode(HEADER).replace(b'"format":2', b'"format":1') + encode(EVENTS[1]))
+@pytest.mark.parametrize("earlier", [b"1", b"2"])
+def test_earlier_formats_are_still_read(earlier: bytes, path: Path) -> None:
+    path.write_bytes(encode(HEADER).replace(b'"format":3', b'"format":' + earlier) + encode(EVENTS[1]))
     assert list(read(path))[1] == EVENTS[1]
+
+
+def test_a_candidate_of_a_lower_fidelity_comes_back_with_its_source_and_others_say_none(path: Path) -> None:
+    asked = [
+        Candidate(0, (1, 2), 0, (), None, Source.ZERO_COST),
+        Candidate(1, (1, 2), 0, (0,), 3),
+        Candidate(2, (3,), 0),
+    ]
+    path.write_bytes(encode(HEADER) + encode(Asked(asked)))
+    assert list(read(path))[1] == Asked(asked)
+    rows = json.loads(path.read_bytes().splitlines()[1])["candidates"]
+    assert rows == [[0, [1, 2], 0, [], None, "zero_cost"], [1, [1, 2], 0, [0], 3], [2, [3], 0, [], None]]
 
 
 def test_where_an_evaluation_was_made_is_told_once_and_named_by_number(path: Path) -> None:

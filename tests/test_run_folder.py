@@ -25,6 +25,17 @@ def run_at(path: Path, identity: str = "abc") -> Path:
     return path
 
 
+def test_what_workers_left_goes_with_a_run_that_came_to_nothing(tmp_path: Path) -> None:
+    def fail() -> None:
+        (tmp_path / "weights").mkdir()
+        (tmp_path / "weights" / "file").touch()
+        raise ConfigError("before an outcome")
+
+    with pytest.raises(ConfigError), run_folder.created(tmp_path, "abc"):
+        fail()
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_new_paths_differ_and_sort_by_time(tmp_path: Path) -> None:
     paths = [run_folder.new_path(tmp_path, "toy") for _ in range(3)]
     assert len(set(paths)) == 3, "also for runs that start in the same second"

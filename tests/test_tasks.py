@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 import random
+from dataclasses import replace
 
 import pytest
 from toy import candidates
 
 from evonas.errors import ConfigError
-from evonas.evaluation import Failure, FailureKind
+from evonas.evaluation import Failure, FailureKind, Source
 from evonas.workers.tasks import LONGEST_BACKOFF_SECONDS, CallSize, Stragglers, Task, TaskQueue
+
+ONE, OTHER = candidates(0, 2)
 
 
 def ids(tasks: list[Task]) -> list[int]:
@@ -168,18 +171,34 @@ class TestStragglers:
     def test_nothing_is_late_without_a_factor_or_before_durations_are_known(self) -> None:
         never, soon = Stragglers(None), Stragglers(3.0)
         for _ in range(4):
-            never.observe(1.0)
-            soon.observe(1.0)
-        assert (never.late_after(), soon.late_after(), never.active, soon.active) == (math.inf, math.inf, False, True)
-        never.observe(1.0)
-        soon.observe(1.0)
-        assert (never.late_after(), soon.late_after()) == (math.inf, 3.0)
+            never.observe(ONE, 1.0)
+            soon.observe(ONE, 1.0)
+        assert (never.late_after(ONE), soon.late_after(ONE), never.active, soon.active) == (
+            math.inf,
+            math.inf,
+            False,
+            True,
+        )
+        never.observe(ONE, 1.0)
+        soon.observe(ONE, 1.0)
+        assert (never.late_after(ONE), soon.late_after(ONE)) == (math.inf, 3.0)
 
     def test_late_is_a_multiple_of_the_median(self) -> None:
         stragglers = Stragglers(2.0)
         for seconds in (1.0, 2.0, 3.0, 4.0, 1000.0):
-            stragglers.observe(seconds)
-        assert stragglers.late_after() == 6.0
+            stragglers.observe(ONE, seconds)
+        assert stragglers.late_after(OTHER) == 6.0
+
+    def test_each_fidelity_has_a_median_of_its_own(self) -> None:
+        stragglers, full = Stragglers(2.0), ONE
+        few, proxy = replace(full, budget=3), replace(full, source=Source.ZERO_COST)
+        for asked, seconds in ((full, 100.0), (few, 10.0), (proxy, 0.1)):
+            for _ in range(5):
+                stragglers.observe(asked, seconds)
+        assert [stragglers.late_after(asked) for asked in (full, few, proxy)] == [200.0, 20.0, 0.2]
+        stragglers.observe(few, 1000.0)
+        assert stragglers.late_after(few) == 20.0
+        assert stragglers.late_after(replace(full, budget=1)) == math.inf
 
     def test_a_factor_that_makes_everything_late_is_refused(self) -> None:
         with pytest.raises(ConfigError, match="'straggler_factor' must be above 1, or null, and is 1"):

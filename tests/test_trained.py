@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -18,14 +20,16 @@ from torch import Tensor, nn
 
 from evonas.dataset import Dataset, Split
 from evonas.errors import ConfigError, ResourceError
-from evonas.evaluation import Candidate, Evaluation, Evaluator, Failure, FailureKind, evaluate
+from evonas.evaluation import Candidate, Evaluation, Evaluator, Failure, FailureKind, Fidelity, Source, evaluate
 from evonas.joint_space import JointSpace
 from evonas.pareto import untimed
 from evonas.space import Genome
 from evonas.spaces.cell201 import Cell201
 from evonas.workers.datasets import digits
 from evonas.workers.devices import DEVICE_VARIABLE
+from evonas.workers.recipe import Recipe
 from evonas.workers.trained import Trained
+from evonas.workers.training import Training
 
 DATA = digits(train_size=200)
 GENOME = (2, 1, 1)
@@ -49,6 +53,16 @@ class TestTrainedByRecipeGenes(EvaluatorContract):
         return Trained(JointSpace(TinySpace(), recipe), DATA, seed, epochs=1)
 
 
+class Watched(Recipe):
+    """Notes the learning rates that a training asks for."""
+
+    rates: ClassVar[list[list[float]]] = []
+
+    def learning_rate_at(self, epoch: float) -> float:
+        self.rates[-1].append(Recipe.learning_rate_at(self, epoch))
+        return self.rates[-1][-1]
+
+
 def outcome_of(evaluator: Evaluator) -> object:
     return evaluate(evaluator, Candidate(id=0, genome=GENOME, generation=0))
 
@@ -60,8 +74,8 @@ def test_tiny_space_has_exact_params() -> None:
 
 
 def test_more_epochs_learn_more() -> None:
-    evaluator = Trained(TinySpace(), digits(), 0)
-    short, long = evaluator.measure(GENOME, 1), evaluator.measure(GENOME, 12)
+    evaluator = Trained(TinySpace(), digits(), 0, epochs=12)
+    short, long = evaluator.measure(GENOME, 1), evaluator.measure(GENOME, None)
     assert long["valid_error"] < 0.15 < short["valid_error"]
     assert long["valid_loss"] < short["valid_loss"]
     assert (short["epochs"], long["epochs"]) == (1.0, 12.0)
@@ -83,6 +97,92 @@ def test_a_recipe_that_the_genome_chooses_trains_as_one_that_the_experiment_says
     changed = searched.measure((*GENOME, *[1] * len(chosen)), None)
     assert untimed(changed) == untimed(fixed.measure(GENOME, None)) != untimed(default)
     assert untimed(searched.measure((*GENOME, *[0] * len(chosen)), None)) == untimed(default)
+
+
+class TestTrainedOnRungs(EvaluatorContract):
+    """Each evaluator has a folder of its own: what is asked for again is continued from what is there."""
+
+    budget = 1
+
+    def evaluator(self, seed: int) -> Evaluator:
+        return Trained(TinySpace(), DATA, seed, self.folders.mktemp("run"), epochs=3, rungs=[1, 2], shift=1)
+
+    @pytest.fixture(autouse=True)
+    def _folders(self, tmp_path_factory: pytest.TempPathFactory) -> None:
+        self.folders = tmp_path_factory
+
+
+def climbing(folder: Path | None, **options: object) -> Trained:
+    """Return what another worker of the same run would build."""
+    given = {"epochs": 4, "rungs": [1, 3], "shift": 1, "drop_path": 0.0, **options}
+    return Trained(TinySpace(), DATA, 5, folder, **given)  # type: ignore[arg-type]
+
+
+def kept(folder: Path) -> int:
+    return len(list((folder / "weights").iterdir()))
+
+
+def test_a_budget_stops_the_schedule_of_the_whole_recipe() -> None:
+    evaluator = Trained(TinySpace(), DATA, 0)
+    evaluator.recipe = Watched(epochs=4, batch_size=200, learning_rate=0.1)
+    for budget in (None, 2):
+        Watched.rates.append([])
+        evaluator.measure(GENOME, budget)
+    whole, part = Watched.rates
+    assert (len(set(whole)), part) == (4, whole[: len(whole) // 2])
+
+
+def test_climbing_equals_training_from_scratch_wherever_it_goes_on(tmp_path: Path) -> None:
+    scratch = climbing(None, rungs=[])
+    for budget in (1, 3, None):
+        assert untimed(climbing(tmp_path).measure(GENOME, budget)) == untimed(scratch.measure(GENOME, budget))
+        assert kept(tmp_path) == (0 if budget is None else 1), "the last rung, until the network is trained to its end"
+
+
+def test_what_a_lower_rung_has_trained_is_not_trained_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    epochs: list[int] = []
+    monkeypatch.setattr(Training, "_epoch", lambda training, epoch: epochs.append(epoch) or 1.0)
+    for budget in (1, 3, 3, None):
+        climbing(tmp_path).measure(GENOME, budget)
+        epochs.append(-1)
+    assert epochs == [0, -1, 1, 2, -1, -1, 3, -1], "nor by a second worker that is given the same"
+
+
+@pytest.mark.parametrize("lost", [lambda file: file.unlink(), lambda file: file.write_bytes(file.read_bytes()[:-9])])
+def test_lost_or_torn_weights_cost_time_and_change_no_number(lost: Callable[[Path], object], tmp_path: Path) -> None:
+    climbing(tmp_path).measure(GENOME, 1)
+    (file,) = (tmp_path / "weights").iterdir()
+    lost(file)
+    measured = climbing(tmp_path).measure(GENOME, 3)
+    assert untimed(measured) == untimed(climbing(None).measure(GENOME, 3))
+
+
+def test_another_seed_or_network_does_not_go_on_from_these_weights(tmp_path: Path) -> None:
+    climbing(tmp_path).measure(GENOME, 1)
+    other = (0, 1, 1)
+    assert untimed(climbing(tmp_path).measure(other, 3)) == untimed(climbing(None).measure(other, 3))
+    again = Trained(TinySpace(), DATA, 6, tmp_path, epochs=4, rungs=[1, 3]).measure(GENOME, 3)
+    assert untimed(again) == untimed(Trained(TinySpace(), DATA, 6, epochs=4, rungs=[1, 3]).measure(GENOME, 3))
+
+
+def test_a_genome_that_chooses_fewer_epochs_than_a_rung_has_reached_its_end_there(tmp_path: Path) -> None:
+    space = JointSpace(TinySpace(), {"epochs": [2, 4]})
+    evaluator = Trained(space, DATA, 0, tmp_path, epochs=4, rungs=[1, 3])
+    scratch = Trained(space, DATA, 0, epochs=4)
+    for budget in (1, 3, None):
+        assert untimed(evaluator.measure((*GENOME, 0), budget)) == untimed(scratch.measure((*GENOME, 0), budget))
+    assert evaluator.measure((*GENOME, 0), 3)["epochs"] == 2.0
+
+
+def test_fidelities_are_the_rungs_and_the_whole_recipe() -> None:
+    trained = Source.TRAINED
+    assert list(climbing(None).fidelities) == [Fidelity(trained, 1), Fidelity(trained, 3), Fidelity(trained)]
+    assert list(Trained(TinySpace(), DATA, 0).fidelities) == [Fidelity(trained)]
+    assert [str(fidelity) for fidelity in climbing(None).fidelities] == [
+        "trained, 1 epoch",
+        "trained, 3 epochs",
+        "trained",
+    ]
 
 
 def test_a_budget_overrides_the_epochs_that_a_genome_chooses() -> None:
@@ -249,6 +349,9 @@ def test_tables_are_trained_too() -> None:
         ({"learning_rate": -0.1}, "'learning_rate' must be above 0, and is -0.1"),
         ({"shift": 8}, "'shift' must be smaller than the images, 8 pixels, and is 8"),
         ({"cutout": 9}, "'cutout' must be at most the images' size, 8 pixels"),
+        ({"rungs": [3, 1]}, "'rungs' must be ascending numbers of epochs, from 1 to below the recipe's 8, and is"),
+        ({"rungs": [1, 8]}, "'rungs' must be ascending numbers of epochs, from 1 to below the recipe's 8, and is"),
+        ({"rungs": [0, 2]}, "'rungs' must be ascending"),
     ],
 )
 def test_options_out_of_range_are_refused_at_once(options: dict[str, float], told: str) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from evonas.evaluation import Worker
+from evonas.evaluation import Candidate, Worker
 from evonas.workers.tasks import Task
 
 
@@ -88,11 +88,12 @@ class Flights:
         """Return the references of the flights whose deadline is over."""
         return [reference for reference, flight in self._flights.items() if flight.deadline <= now]
 
-    def late(self, after: float, now: float) -> tuple[Task, ...]:
-        """Return a task that has been evaluated for longer than `after` seconds, on its first attempt and only once."""
+    def late(self, after: Callable[[Candidate], float], now: float) -> tuple[Task, ...]:
+        """Return a task that is evaluated for longer than `after` says, in seconds, on its first attempt and once."""
         for flight in self:
             first = len(flight.tasks) == 1 and not flight.tasks[0].troubles
-            if first and flight.began <= now - after and len(self.of(flight.tasks[0])) == 1:
+            late = first and flight.began <= now - after(flight.tasks[0].candidate)
+            if late and len(self.of(flight.tasks[0])) == 1:
                 return flight.tasks
         return ()
 
@@ -100,7 +101,7 @@ class Flights:
         """Return when a deadline is over, infinity if there is none."""
         return min((flight.deadline for flight in self), default=math.inf)
 
-    def next_late(self, after: float, now: float) -> float:
-        """Return when the next evaluation will have taken longer than `after` seconds, infinity if none will."""
-        moments = (flight.began + after for flight in self if flight.tasks)
+    def next_late(self, after: Callable[[Candidate], float], now: float) -> float:
+        """Return when the next evaluation will have taken longer than `after` says, infinity if none will."""
+        moments = (flight.began + after(flight.tasks[0].candidate) for flight in self if flight.tasks)
         return min((moment for moment in moments if moment > now), default=math.inf)

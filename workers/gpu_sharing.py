@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection
 
-from evonas.space import Genome
+from evonas.evaluation import Candidate
 from evonas.workers.devices import DeviceFacts, MemoryUse
 from evonas.workers.gpu_memory import CONTEXT_BYTES, Device, MemoryModel, Packing
 from evonas.workers.tasks import Task, TaskQueue
@@ -14,10 +14,10 @@ from evonas.workers.tasks import Task, TaskQueue
 class GpuSharing:
     """What RayPool asks where its workers share GPUs: `slots` of them on each, known by the device's uuid.
 
-    `base_bytes` gives what a genome takes by arithmetic, None if that is unknown. What was observed corrects it.
+    `base_bytes` gives what a candidate takes by arithmetic, None if that is unknown. What was observed corrects it.
     """
 
-    def __init__(self, slots: int, base_bytes: Callable[[Genome], int | None]) -> None:
+    def __init__(self, slots: int, base_bytes: Callable[[Candidate], int | None]) -> None:
         self._slots = slots
         self._base_bytes = base_bytes
         self._model = MemoryModel()
@@ -49,7 +49,7 @@ class GpuSharing:
         found: list[str] = []
 
         def fits(task: Task) -> bool:
-            needed = self._model.predict(self._base_bytes(task.candidate.genome))
+            needed = self._model.predict(self._base_bytes(task.candidate))
             device = self._packing.place(task.candidate.id, needed, alone=task.alone, among=devices)
             found.extend([device] if device else [])
             return device is not None
@@ -63,7 +63,7 @@ class GpuSharing:
         if device in self._packing.devices:
             self._packing.stands(device, used.standing_bytes if used else CONTEXT_BYTES)
         if used and evaluated:
-            self._model.observe(self._base_bytes(task.candidate.genome), used.peak_bytes)
+            self._model.observe(self._base_bytes(task.candidate), used.peak_bytes)
 
     def lost(self, task: Task) -> None:
         """Free what a task had reserved whose worker died."""
@@ -78,4 +78,4 @@ class GpuSharing:
 
     def ran_out_of_memory(self, task: Task) -> None:
         """Learn that a task found too little memory beside others."""
-        self._model.out_of_memory(self._base_bytes(task.candidate.genome))
+        self._model.out_of_memory(self._base_bytes(task.candidate))

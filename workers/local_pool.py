@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from itertools import islice
 from typing import Literal
 
 from evonas.errors import require
@@ -55,9 +56,8 @@ class LocalPool(WorkerPool):
             if self._batches is None:
                 self._batches = Batches(build_evaluator(self._recipe, self._shared))
                 self._here = this_worker(self._device, self._threads)
-            batch = [self._queue.popleft() for _ in range(min(self._batches.size, len(self._queue)))]
-            outcomes = self._batches.evaluate(batch)
-            return [made_by(self._here, candidate, o) for candidate, o in zip(batch, outcomes, strict=True)]
+            outcomes = self._batches.evaluate(list(islice(self._queue, self._batches.size)))
+            return [made_by(self._here, self._queue.popleft(), outcome) for outcome in outcomes]
 
     def close(self) -> None:
         """Forget what is queued, and the evaluator."""

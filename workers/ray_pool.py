@@ -99,7 +99,10 @@ class RayPool(WorkerPool):
         memory_bytes = None if memory_gb is None else int(memory_gb * 1e9)
         self._sharing: GpuSharing | None = None
         if 0 < gpus < 1:
-            self._sharing = GpuSharing(int(1 / gpus + 1e-9), build_evaluator(recipe, shared).memory_bytes)
+            evaluator = build_evaluator(recipe, shared)
+            self._sharing = GpuSharing(
+                int(1 / gpus + 1e-9), lambda candidate: evaluator.at(candidate.source).memory_bytes(candidate.genome)
+            )
         self._crew = Crew(recipe, shared, Request(cpus, gpus, memory_bytes, resources or {}), workers, address)
         try:
             self._start_missing()
@@ -187,7 +190,7 @@ class RayPool(WorkerPool):
 
     def _late(self, now: float) -> tuple[Task, ...]:
         """Return the task of a straggler that only one worker evaluates, if nothing else is left to do."""
-        late = () if self._queue else self._flights.late(self._stragglers.late_after(), now)
+        late = () if self._queue else self._flights.late(self._stragglers.late_after, now)
         if late:
             _log.info("candidate %d is late, and evaluated a second time", late[0].candidate.id)
         return late
@@ -218,7 +221,7 @@ class RayPool(WorkerPool):
         now = time.monotonic()
         wake = min(until, now + WATCH_SECONDS, self._flights.next_deadline())
         if self._idle:
-            wake = min(wake, self._queue.next_due(), self._flights.next_late(self._stragglers.late_after(), now))
+            wake = min(wake, self._queue.next_due(), self._flights.next_late(self._stragglers.late_after, now))
         return wake
 
     def _watch(self) -> None:
@@ -293,7 +296,7 @@ class RayPool(WorkerPool):
                 settled += self._try_with_more_memory(task, outcome)
                 continue
             if isinstance(outcome, Evaluation):
-                self._stragglers.observe(outcome.seconds)
+                self._stragglers.observe(task.candidate, outcome.seconds)
             settled.append(made_by(flight.member.worker, task.candidate, outcome))
         return settled
 

@@ -131,13 +131,13 @@ class SimulatedPool(WorkerPool):
         while len(self._flights) < self.capacity and (tasks := self._queue.take(1, self._now)):
             self._fly(tasks[0])
         while len(self._flights) < self.capacity and self._next_late() <= self._now:
-            self._fly(self._late()[0].task)
+            self._fly(self._late()[0][1].task)
 
     def _fly(self, task: Task | None) -> None:
         """Decide how this attempt will end, and when."""
         assert task is not None
         attempt = len(task.troubles)
-        seconds = self._own_evaluator().recorded_seconds(task.candidate.genome)
+        seconds = self._own_evaluator().at(task.candidate.source).recorded_seconds(task.candidate.genome)
         if seconds is None:
             macs = self._own_evaluator().space.costs(task.candidate.genome).get("macs", 0.0) if self._by_size else 0.0
             seconds = self._durations.seconds(task.candidate, attempt, macs)
@@ -186,7 +186,7 @@ class SimulatedPool(WorkerPool):
         if candidate.id not in self._evaluated:
             self._evaluate(candidate)
         outcome = self._evaluated.pop(candidate.id)
-        self._stragglers.observe(seconds)
+        self._stragglers.observe(candidate, seconds)
         timed = replace(outcome, seconds=seconds) if isinstance(outcome, Evaluation) else outcome
         return made_by(self._here, candidate, timed)
 
@@ -218,17 +218,21 @@ class SimulatedPool(WorkerPool):
         """Return when a free worker can take a task whose pause is over, infinity if there is none."""
         return self._queue.next_due() if len(self._flights) < self.capacity else math.inf
 
-    def _late(self) -> list[_Flight]:
-        """Return the flights that may be flown a second time, the one that is late first."""
+    def _late(self) -> list[tuple[float, _Flight]]:
+        """Return the flights that may be flown a second time and when they are late, the first to be so first."""
         if self._queue or not self._stragglers.active:
             return []
         flights = [(flight, flight.task) for flight in self._flights.values() if flight.task is not None]
         count = Counter(task.candidate.id for _, task in flights)
-        first = [flight for flight, task in flights if count[task.candidate.id] == 1 and not task.troubles]
-        return sorted(first, key=lambda flight: flight.began)
+        first = [
+            (flight.began + self._stragglers.late_after(task.candidate), flight)
+            for flight, task in flights
+            if count[task.candidate.id] == 1 and not task.troubles
+        ]
+        return sorted(first, key=lambda late: (late[0], late[1].began))
 
     def _next_late(self) -> float:
         """Return when a free worker has a straggler to run again, infinity if it never has."""
         if len(self._flights) >= self.capacity or not (late := self._late()):
             return math.inf
-        return late[0].began + self._stragglers.late_after()
+        return late[0][0]

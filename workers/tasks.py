@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import math
 import statistics
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -134,25 +134,32 @@ class CallSize:
 class Stragglers:
     """Knows from the durations so far when an evaluation is late: after `factor` times their median; None = never.
 
-    A task is run a second time only on its first attempt: one that has failed may fail again, and must come to an end.
+    Each source and budget has a median of its own. A task is run a second time only on its first attempt: one that has
+    failed may fail again, and must come to an end.
     """
 
     def __init__(self, factor: float | None) -> None:
         require("straggler_factor", factor, factor is None or factor > 1, "above 1, or null")
         self._factor = factor
-        self._durations: deque[float] = deque(maxlen=_REMEMBERED)
+        self._durations: defaultdict[object, deque[float]] = defaultdict(lambda: deque(maxlen=_REMEMBERED))
+        self._late_after: dict[object, float] = {}
 
     @property
     def active(self) -> bool:
         """Whether any evaluation is ever late."""
         return self._factor is not None
 
-    def observe(self, seconds: float) -> None:
+    def observe(self, candidate: Candidate, seconds: float) -> None:
         """Learn the duration of an evaluation."""
-        self._durations.append(seconds)
+        fidelity = candidate.source, candidate.budget
+        self._durations[fidelity].append(seconds)
+        self._late_after.pop(fidelity, None)
 
-    def late_after(self) -> float:
-        """Return the seconds after which an evaluation is late, infinity while too little is known."""
-        if self._factor is None or len(self._durations) < _KNOWN:
+    def late_after(self, candidate: Candidate) -> float:
+        """Return the seconds after which the evaluation of a candidate is late, infinity while too little is known."""
+        fidelity = candidate.source, candidate.budget
+        if self._factor is None or len(self._durations[fidelity]) < _KNOWN:
             return math.inf
-        return self._factor * statistics.median(self._durations)
+        if fidelity not in self._late_after:
+            self._late_after[fidelity] = self._factor * statistics.median(self._durations[fidelity])
+        return self._late_after[fidelity]

@@ -1,15 +1,20 @@
-"""The evaluator that trains every candidate from scratch."""
+"""The evaluator that trains every candidate, from scratch or from where a lower rung has left it."""
 
 from __future__ import annotations
 
+import json
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import fields, replace
+from functools import cached_property
+from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from evonas.dataset import Dataset
-from evonas.errors import ConfigError
-from evonas.evaluation import Evaluator, Metric, Source
+from evonas.errors import ConfigError, require
+from evonas.evaluation import Evaluator, Fidelity, Metric, Source
 from evonas.space import Genome, Metrics, SearchSpace
 from evonas.workers.devices import choose_device, memory_errors
 from evonas.workers.gpu_memory import training_bytes
@@ -17,6 +22,11 @@ from evonas.workers.recipe import Recipe
 
 if TYPE_CHECKING:
     from evonas.workers.examples import Examples
+    from evonas.workers.training import Epoch, Training
+    from evonas.workers.weight_store import WeightStore
+
+WEIGHTS = "weights"
+"""The folder, in a run folder, of what trainings that may go on have come to."""
 
 _REHEARSED_STEPS = 3
 
@@ -27,7 +37,14 @@ class Trained(Evaluator):
     Initial weights, order of the examples and augmentation come from the run's seed and the network. On a CPU the same
     candidate gets the same numbers to the bit, in any process and after any other candidate, for a fixed number of
     torch threads (which the pool sets). The options are those of `Recipe`, and each may be a recipe gene, which then
-    chooses for its candidate; a candidate's budget overrides `epochs`.
+    chooses for its candidate.
+
+    A candidate's budget stops the recipe's schedule after so many epochs. `rungs` are the budgets that a search of
+    several fidelities may ask for, ascending, such as [1, 3]: what a rung has trained is kept in the run folder's
+    `weights`, and a higher one continues from there, on whatever worker, with numbers equal to those from scratch, to
+    the bit on a CPU. What is not there is trained from scratch; files go when their network has been trained to the
+    end. `seconds` are those that this evaluation took, and `epochs` all that the network was trained for.
+
     `device` "auto" is what the pool gave to the worker, see `devices`.
     """
 
@@ -47,6 +64,7 @@ class Trained(Evaluator):
         space: SearchSpace,
         data: Dataset,
         seed: int,
+        run_folder: Path | None = None,
         *,
         epochs: int = 8,
         batch_size: int = 128,
@@ -64,6 +82,7 @@ class Trained(Evaluator):
         drop_path: float = 0.0,
         mixed_precision: bool | Literal["auto"] = "auto",
         device: Literal["auto", "cpu", "cuda"] = "auto",
+        rungs: Sequence[int] = (),
     ) -> None:
         super().__init__(space, seed)
         self.data = data
@@ -86,7 +105,16 @@ class Trained(Evaluator):
         )
         self.recipe.check_inputs(data.input_shape)
         self.device = device
+        self.rungs = tuple(rungs)
+        ascending = all(low < high for low, high in pairwise([0, *self.rungs, epochs]))
+        require("rungs", rungs, ascending, f"ascending numbers of epochs, from 1 to below the recipe's {epochs}")
+        self._run_folder = run_folder
         self._resident: tuple[Examples, Examples] | None = None
+
+    @property
+    def fidelities(self) -> Sequence[Fidelity]:
+        """The rungs, and the whole recipe."""
+        return [*(Fidelity(self.source, rung) for rung in self.rungs), Fidelity(self.source)]
 
     def recipe_of(self, genome: Genome) -> Recipe:
         """Return the recipe with the options that the genome chooses."""
@@ -99,20 +127,20 @@ class Trained(Evaluator):
 
     @memory_errors()
     def measure(self, genome: Genome, budget: int | None) -> Metrics:
-        """Return the metrics of the network trained for `budget` epochs, or for the recipe's.
+        """Return the metrics of the network trained for the first `budget` epochs of the recipe, or for all of them.
 
         Raises NotFinite as soon as the loss is not, and MemoryError where a device has too little.
         """
-        from evonas.workers.training import score, seeded, train
+        from evonas.workers.training import Training, score, seeded
 
         recipe = self.recipe_of(genome)
-        recipe = recipe if budget is None else replace(recipe, epochs=budget)
         train_examples, valid_examples = self._examples(genome)
         seed = self.seed_for(genome)
         started = time.perf_counter()
         with seeded(seed, train_examples.device):
             network = self.space.build(genome).to(train_examples.device)
-            last = train(network, train_examples, recipe, seed)
+            training = Training(network, train_examples, recipe, seed)
+            last = self._trained(training, genome, recipe, budget)
             valid = score(network, valid_examples, recipe)
         return {
             "valid_error": valid.error,
@@ -122,6 +150,33 @@ class Trained(Evaluator):
             "epochs": float(last.number),
             "seconds": time.perf_counter() - started,
         }
+
+    def _trained(self, training: Training, genome: Genome, recipe: Recipe, budget: int | None) -> Epoch:
+        """Train on from the highest rung that is kept of the network, and keep what comes of it if it may go on."""
+        until = recipe.epochs if budget is None else min(budget, recipe.epochs)
+        if self._store is None:
+            return training.run(until)
+        network = self.seed, list(self.space.canonical(genome))
+        keys = {min(rung, recipe.epochs): json.dumps([*network, min(rung, recipe.epochs)]) for rung in self.rungs}
+        for rung in reversed(keys):
+            if rung <= until and (kept := self._store.load(keys[rung])):
+                training.restore(*kept)
+                break
+        last = training.run(until)
+        if budget is not None and until in keys:
+            self._store.save(keys[until], *training.state())
+        for rung in keys:
+            if rung < until or budget is None:
+                self._store.discard(keys[rung])
+        return last
+
+    @cached_property
+    def _store(self) -> WeightStore | None:
+        if self._run_folder is None or not self.rungs:
+            return None
+        from evonas.workers.weight_store import WeightStore
+
+        return WeightStore(self._run_folder / WEIGHTS)
 
     def memory_bytes(self, genome: Genome) -> int | None:
         """Return the bytes of GPU memory that training the network takes by arithmetic, None if the space cannot tell.

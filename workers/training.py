@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 
@@ -15,6 +16,7 @@ from torch.nn import functional
 from evonas.errors import ConfigError
 from evonas.evaluation import NotFinite
 from evonas.seeds import derive_seed
+from evonas.workers import training_state
 from evonas.workers.augmentation import augment
 from evonas.workers.examples import Examples
 from evonas.workers.recipe import Recipe
@@ -24,7 +26,7 @@ _CUDA_STEPS_UNSEEN = 16  # a GPU is asked for its losses every so many steps: as
 
 @dataclass(frozen=True, slots=True)
 class Epoch:
-    """What is known after an epoch, counted from 1: mean training loss in it, seconds since the training began."""
+    """What is known after an epoch, counted from 1: mean training loss in it, seconds since training began here."""
 
     number: int
     train_loss: float
@@ -60,11 +62,21 @@ def train(
     seed: int,
     after_epoch: Callable[[Epoch], None] | None = None,
 ) -> Epoch:
-    """Train the network, which lies on the examples' device, in place; return the last epoch.
+    """Train the network, which lies on the examples' device, in place, as `Training` says; return the last epoch.
+
+    `after_epoch` may look at an epoch, and stop the training by raising.
+    """
+    return Training(network, examples, recipe, seed).run(recipe.epochs, after_epoch)
+
+
+class Training:
+    """Trains a network, which lies on the examples' device, in place, and may stop after any epoch.
+
+    A training that takes the `state` of another, of the same kind of network and of the same examples, recipe and seed,
+    goes on as that one would have, to the bit on a CPU.
 
     Each epoch sees every example once, in an order drawn from `seed`, in batches of nearly equal size, at most
-    `recipe.batch_size`. `after_epoch` may look at an epoch, and stop the training by raising. Raises NotFinite at a
-    loss that is NaN or infinite: on a CPU at once, on CUDA within 16 steps.
+    `recipe.batch_size`. Raises NotFinite at a loss that is NaN or infinite: on a CPU at once, on CUDA within 16 steps.
 
     In training mode a network may return (logits, auxiliary logits): the loss of the second, weighted by the recipe, is
     added. One with an attribute `drop_path` is told the probability of each epoch in it; ConfigError is raised if the
@@ -73,44 +85,77 @@ def train(
     Mixed precision is bfloat16 where the device computes with it, else float16 with a scaled loss. On CUDA images then
     lie in channels-last order, which tensor cores want.
     """
-    started = time.perf_counter()
-    order = torch.Generator().manual_seed(derive_seed(seed, "order"))
-    noise = torch.Generator(examples.device).manual_seed(derive_seed(seed, "augmentation"))
-    dtype = _autocast_dtype(recipe, examples.device)
-    layout = _layout(examples, dtype)
-    if layout is not torch.preserve_format:
-        network.to(memory_format=layout)  # type: ignore[call-overload]
-    optimizer = _optimizer(network, recipe)
-    scaler = torch.amp.GradScaler(examples.device.type, enabled=dtype == torch.float16)
-    batches = math.ceil(len(examples) / recipe.batch_size)
-    network.train()
-    if recipe.drop_path > 0 and not hasattr(network, "drop_path"):
-        raise ConfigError(
-            f"'drop_path: {recipe.drop_path}' needs networks with paths to drop: {type(network).__name__} has no "
-            "attribute 'drop_path'; leave the option out"
-        )
-    for epoch in range(recipe.epochs):
+
+    def __init__(self, network: nn.Module, examples: Examples, recipe: Recipe, seed: int) -> None:
+        self._started = time.perf_counter()
+        self._network, self._examples, self._recipe = network, examples, recipe
+        self._order = torch.Generator().manual_seed(derive_seed(seed, "order"))
+        self._noise = torch.Generator(examples.device).manual_seed(derive_seed(seed, "augmentation"))
+        self._dtype = _autocast_dtype(recipe, examples.device)
+        self._layout = _layout(examples, self._dtype)
+        if self._layout is not torch.preserve_format:
+            network.to(memory_format=self._layout)  # type: ignore[call-overload]
+        self._optimizer = _optimizer(network, recipe)
+        self._scaler = torch.amp.GradScaler(examples.device.type, enabled=self._dtype == torch.float16)
+        self._last = Epoch(0, math.nan, 0.0)
+        if recipe.drop_path > 0 and not hasattr(network, "drop_path"):
+            raise ConfigError(
+                f"'drop_path: {recipe.drop_path}' needs networks with paths to drop: {type(network).__name__} has no "
+                "attribute 'drop_path'; leave the option out"
+            )
+
+    def run(self, until: int, after_epoch: Callable[[Epoch], None] | None = None) -> Epoch:
+        """Train to the end of epoch `until`, at most the recipe's last, from where the training is; return that epoch.
+
+        `after_epoch` may look at an epoch, and stop the training by raising.
+        """
+        self._network.train()
+        for epoch in range(self._last.number, min(until, self._recipe.epochs)):
+            train_loss = self._epoch(epoch)
+            self._last = Epoch(epoch + 1, train_loss, time.perf_counter() - self._started)
+            if after_epoch is not None:
+                after_epoch(self._last)
+        return self._last
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, str]]:
+        """Return all that the next epoch depends on: tensors, and facts as texts."""
+        facts = {"epoch": self._last.number, "train_loss": self._last.train_loss, "scaler": self._scaler.state_dict()}
+        tensors = training_state.captured(self._network, self._optimizer, self._generators)
+        return tensors, {name: json.dumps(fact) for name, fact in facts.items()}
+
+    def restore(self, tensors: Mapping[str, Tensor], facts: Mapping[str, str]) -> None:
+        """Go on from a state."""
+        training_state.put_back(tensors, self._network, self._optimizer, self._generators)
+        if scaler := json.loads(facts["scaler"]):
+            self._scaler.load_state_dict(scaler)
+        self._last = Epoch(json.loads(facts["epoch"]), json.loads(facts["train_loss"]), 0.0)
+
+    @property
+    def _generators(self) -> training_state.Generators:
+        return training_state.generators(self._examples.device, {"order": self._order, "noise": self._noise})
+
+    def _epoch(self, epoch: int) -> float:
+        """Train for an epoch, counted from 0; return its mean loss."""
+        network, examples, recipe, scaler = self._network, self._examples, self._recipe, self._scaler
+        batches = math.ceil(len(examples) / recipe.batch_size)
         if recipe.drop_path > 0:
             network.drop_path = recipe.drop_path * epoch / recipe.epochs  # type: ignore[assignment]
         losses = _Losses(epoch + 1, every=1 if examples.device.type == "cpu" else _CUDA_STEPS_UNSEEN)
-        for step, (inputs, labels) in enumerate(examples.batches(examples.shuffled(batches, order))):
-            for group in optimizer.param_groups:
+        for step, (inputs, labels) in enumerate(examples.batches(examples.shuffled(batches, self._order))):
+            for group in self._optimizer.param_groups:
                 group["lr"] = recipe.learning_rate_at(epoch + (step + 1) / batches)
-            inputs = _arranged(augment(inputs, recipe, noise), layout)
-            with _autocast(examples.device, dtype):
+            inputs = _arranged(augment(inputs, recipe, self._noise), self._layout)
+            with _autocast(examples.device, self._dtype):
                 loss = _loss(network(inputs), labels, recipe)
             losses.add(loss, len(labels))
-            optimizer.zero_grad()
+            self._optimizer.zero_grad()
             scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
             if recipe.gradient_clip is not None:
-                scaler.unscale_(optimizer)
+                scaler.unscale_(self._optimizer)
                 nn.utils.clip_grad_norm_(network.parameters(), recipe.gradient_clip)
-            scaler.step(optimizer)
+            scaler.step(self._optimizer)
             scaler.update()
-        report = Epoch(epoch + 1, losses.mean(), time.perf_counter() - started)
-        if after_epoch is not None:
-            after_epoch(report)
-    return report
+        return losses.mean()
 
 
 def score(network: nn.Module, examples: Examples, recipe: Recipe) -> Score:

@@ -54,7 +54,7 @@ class Axis:
 
 @dataclass(frozen=True)
 class Picture:
-    """Evaluations by row; `axes` starts with the objective that goes upwards, the lists hold rows."""
+    """Evaluations at the top fidelity by row; `axes` starts with the objective that goes upwards; lists hold rows."""
 
     history: History
     space: SearchSpace
@@ -68,7 +68,7 @@ class Picture:
     @classmethod
     def of(cls, history: History, space: SearchSpace) -> Picture:
         """Sort a history's evaluations by the part that they play; the front from left to right."""
-        evaluations = history.evaluations
+        evaluations = history.measured
         rows = {evaluation.candidate.id: row for row, evaluation in enumerate(evaluations)}
         front = [rows[member.candidate.id] for member in history.front.members]
         axes = _axes(history, space, evaluations, front) if evaluations else []
@@ -93,9 +93,10 @@ class Picture:
     @property
     def subtitle(self) -> str:
         """What the search has come to."""
+        below = len(self.history.evaluations) - len(self.evaluations)
         return (
             f"hypervolume {readable(self.history.front.hypervolume)}  ·  {len(self.evaluations):,} evaluated  ·  "
-            f"{len(self.front):,} on the front"
+            f"{len(self.front):,} on the front" + (f"  ·  {below:,} evaluated at lower fidelities" if below else "")
         )
 
     @property

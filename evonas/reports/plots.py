@@ -190,7 +190,7 @@ def _hypervolumes(history: History) -> list[float]:
     climb = []
     for outcome in history.outcomes.values():
         if isinstance(outcome, Evaluation):
-            front = front.including(outcome)
+            front = front.including(outcome) if outcome.candidate.at_top else front
             climb.append(front.hypervolume)
     return climb
 

@@ -45,6 +45,15 @@ def result(history: History, space: SearchSpace) -> dict[str, Any]:
                 "rejected": len(history.rejections),
                 "turned_away": history.turned_away.total(),
             },
+            "fidelities": [
+                {
+                    "source": fidelity.source,
+                    "budget": fidelity.budget,
+                    "evaluated": spent.evaluations,
+                    "evaluation_seconds": spent.seconds,
+                }
+                for fidelity, spent in history.spent.items()
+            ],
             "gates": receipt(history),
             "seconds": history.elapsed,
             "evaluation_seconds": history.evaluated_seconds,

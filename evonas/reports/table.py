@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from evonas.early_exit import receipt
-from evonas.evaluation import Source
+from evonas.evaluation import Candidate, Source
 from evonas.history import History
 from evonas.pareto import ParetoFront
 from evonas.space import SearchSpace
@@ -78,6 +78,18 @@ def gates_table(history: History) -> Table:
     return table
 
 
+def fidelities_table(history: History) -> Table:
+    """Return what was evaluated at each fidelity, and what it cost."""
+    from rich.table import Table
+
+    table = Table("fidelity", box=None, pad_edge=False, header_style="bold")
+    table.add_column("evaluated", justify="right")
+    table.add_column("took", justify="right")
+    for fidelity, spent in history.spent.items():
+        table.add_row(str(fidelity), f"{spent.evaluations:,}", duration(spent.seconds))
+    return table
+
+
 def failures_table(history: History) -> Table:
     """Return how many candidates failed in each way, with the last line of the first reason."""
     from rich.table import Table
@@ -89,13 +101,19 @@ def failures_table(history: History) -> Table:
     failures = history.failures
     for kind, count in Counter(failure.kind for failure in failures).most_common():
         first = next(failure for failure in failures if failure.kind == kind)
-        table.add_row(str(kind), f"{count:,}", Text(f"candidate {first.candidate.id}: {last_line(first.reason)}"))
+        table.add_row(str(kind), f"{count:,}", Text(f"{_called(first.candidate)}: {last_line(first.reason)}"))
     return table
 
 
 def reused(history: History) -> str | None:
     """Return how many of the evaluations a cache had; None if there were none."""
     return f"{history.reused:,} of {len(history.evaluations):,} reused from the cache" if history.reused else None
+
+
+def fidelities(history: History) -> str | None:
+    """Return how many evaluations each fidelity had; None if there is but one."""
+    counts = [f"{spent.evaluations:,} {fidelity}" for fidelity, spent in history.spent.items()]
+    return f"evaluated: {'; '.join(counts)}" if len(counts) > 1 else None
 
 
 def reached(history: History) -> str | None:
@@ -131,6 +149,13 @@ def last_line(reason: str) -> str:
         if plain:
             return plain
     return "no reason was given"
+
+
+def _called(candidate: Candidate) -> str:
+    """Return the name of a candidate, and where it was to be measured if that is not the top."""
+    lower = [] if candidate.source is None else [str(candidate.source)]
+    lower += [] if candidate.budget is None else [f"budget {candidate.budget}"]
+    return f"candidate {candidate.id}" + (f" ({', '.join(lower)})" if lower else "")
 
 
 def _listed(genes: Mapping[str, str]) -> str:

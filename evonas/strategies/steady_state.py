@@ -69,14 +69,21 @@ class SteadyState(Strategy):
         for ticket in range(self._next_id, self._next_id + limit):
             if not self._advance(ticket):
                 break
-            offspring = self._offspring(ticket)
-            if offspring is None:
+            candidate = self.propose(ticket)
+            if candidate is None:
                 break
-            genome, parents = offspring
-            candidate = Candidate(ticket, genome, ticket // self.population_size, parents)
             self.adopt([candidate])
             asked.append(candidate)
         return asked
+
+    def propose(self, ticket: int) -> Candidate | None:
+        """Return the candidate of a ticket, for which what it is bred from is committed; None if there is none."""
+        offspring = self._offspring(ticket)
+        return None if offspring is None else Candidate(ticket, offspring[0], self.generation_of(ticket), offspring[1])
+
+    def generation_of(self, ticket: int) -> int:
+        """Return the generation that a ticket is reported in."""
+        return ticket // self.population_size
 
     def tell(self, outcome: Outcome) -> None:
         """Commit an outcome, or keep it until its turn."""

@@ -9,10 +9,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from evonas.evaluation import Failure, Outcome, Rejection
+from evonas.evaluation import Evaluation, Failure, Outcome, Rejection
 from evonas.history import Generation, History
 from evonas.pareto import ParetoFront
-from evonas.reports.table import duration, front_table, last_line, reached, readable, reused
+from evonas.reports.table import duration, fidelities, front_table, last_line, reached, readable, reused
 from evonas.space import SearchSpace
 from evonas.tracking.base import Tracker
 
@@ -96,7 +96,7 @@ class Console(Tracker):
             self._live = None
         self._state = _State.of(history)
         ending = ENDINGS.get(history.closed, history.closed) if history.closed else "not finished"
-        words = [*self._standing(), *filter(None, [reached(history), reused(history)])]
+        words = [*self._standing(), *filter(None, [reached(history), fidelities(history), reused(history)])]
         self._say(f"{ending} after {duration(history.elapsed)}: {', '.join(words)}")
 
     def _say(self, text: str) -> None:
@@ -122,7 +122,8 @@ class Console(Tracker):
     def _standing(self, gain: float = 0.0) -> list[str]:
         state = self._state
         hypervolume = f"hypervolume {readable(state.front.hypervolume)}" + (f" ({gain:+.2g})" if gain else "")
-        return [f"{state.done:,} of {self._budget:,}", hypervolume, state.front_in_words, *state.troubles]
+        done = f"{state.done:,} of {self._budget:,}"
+        return [done, *state.below_in_words, hypervolume, state.front_in_words, *state.troubles]
 
     def _panel(self) -> RenderableType:
         """Draw the search as it is now; called by rich, four times a second."""
@@ -143,7 +144,7 @@ class Console(Tracker):
         if self._terminal.encoding.startswith("utf"):
             quality.append(f"  {_sparkline(state.hypervolumes)}", style="green")
         quality.append(f"  {state.gain:+.2g} in the last generation" if state.gain else "")
-        counts = [state.front_in_words, f"{state.running:,} running", *state.troubles]
+        counts = [state.front_in_words, *state.below_in_words, f"{state.running:,} running", *state.troubles]
         left = self._budget - state.done
         pace = [*self._pace.words(left), f"{duration(self._pace.elapsed)} so far"]
         lines = [Text(", ".join(words), no_wrap=True, overflow="ellipsis") for words in (counts, pace)]
@@ -157,10 +158,14 @@ class Console(Tracker):
 
 @dataclass(frozen=True, slots=True)
 class _State:
-    """What is shown: counts are of outcomes, `hypervolumes` of the latest complete generations."""
+    """What is shown: counts are of outcomes, `below` of evaluations at lower fidelities than the top's.
+
+    `hypervolumes` are those of the latest complete generations.
+    """
 
     name: str
     done: int
+    below: int
     failed: int
     rejected: int
     turned_away: int
@@ -174,6 +179,7 @@ class _State:
         return cls(
             name=history.header.name,
             done=len(history.outcomes),
+            below=len(history.evaluations) - len(history.measured),
             failed=len(history.failures),
             rejected=len(history.rejections),
             turned_away=history.turned_away.total(),
@@ -188,6 +194,7 @@ class _State:
         return replace(
             self,
             done=len(history.outcomes),
+            below=self.below + (isinstance(outcome, Evaluation) and not outcome.candidate.at_top),
             failed=self.failed + isinstance(outcome, Failure),
             rejected=self.rejected + isinstance(outcome, Rejection),
             turned_away=history.turned_away.total(),
@@ -211,6 +218,10 @@ class _State:
         metric = self.front.goals.objectives[0].metric
         best = readable(self.front.members[0].metrics[metric])
         return f"{len(self.front.members):,} on the front, best {metric} {best}"
+
+    @property
+    def below_in_words(self) -> list[str]:
+        return [f"{self.below:,} below the top"] if self.below else []
 
     @property
     def troubles(self) -> list[str]:

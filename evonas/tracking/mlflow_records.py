@@ -101,6 +101,8 @@ def candidate_record(
     }
     if candidate.budget is not None:
         tags["evonas.budget"] = str(candidate.budget)
+    if candidate.source is not None:
+        tags["evonas.source"] = str(candidate.source)
     metrics: dict[str, float] = {}
     seconds = 0.0
     if isinstance(outcome, Evaluation):

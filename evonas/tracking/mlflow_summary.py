@@ -122,16 +122,17 @@ def _rest(run_folder: Path) -> str:
 
 
 def _headline(history: History) -> str:
-    from evonas.reports.table import duration, reached, readable
+    from evonas.reports.table import duration, fidelities, reached, readable
 
     state = f"The search ended: {history.closed}" if history.closed else "The search has not ended"
     objectives = ", ".join(f"{'high' if o.maximize else 'low'} {o.metric}" for o in history.goals.objectives)
     front, evaluated, failed = history.front, len(history.evaluations), len(history.failures)
     share = f" ({words})" if (words := reached(history)) else ""
+    rungs = f" ({words})" if (words := fidelities(history)) else ""
     return (
         f"**{len(front.members)} networks on the front** for {objectives}: "
-        f"hypervolume **{readable(front.hypervolume)}**{share} from {evaluated:,} evaluations and {failed:,} failures "
-        f"in {duration(history.elapsed)}. {state}."
+        f"hypervolume **{readable(front.hypervolume)}**{share} from {evaluated:,} evaluations{rungs} and "
+        f"{failed:,} failures in {duration(history.elapsed)}. {state}."
     )
 
 
