@@ -56,8 +56,8 @@ class Audit:
             "networks": {
                 "front": len(self.plan.front),
                 "sample": [
-                    {"source": source, "budget": budget, "networks": len(genomes)}
-                    for (source, budget), genomes in self.plan.sample.items()
+                    {"source": fidelity.source, "budget": fidelity.budget, "networks": len(genomes)}
+                    for fidelity, genomes in self.plan.sample.items()
                 ],
                 "random": len(self.plan.random),
                 "repeated": self.repeated,
@@ -146,7 +146,7 @@ def audit(
         failed=len(plan.genomes) - len(trainings),
         seconds=sum(map(sum, seconds)),
         verdict=verdict(
-            history, plan, search.goals, with_what.pairs, with_what.accuracy, trainings,
+            history, plan, search.goals, with_what.compared, with_what.accuracy, trainings,
             float(np.mean(seconds[0])) if seconds[0] else 0.0,
         ),
         created=datetime.now(UTC).isoformat(timespec="milliseconds"),
@@ -187,7 +187,7 @@ def _plan(history: History, with_what: Auditor, search: Search, budget: int | No
     strategy = Component("evonas.strategies.random_search:RandomSearch").build(supplies)
     return Plan(
         front=[member.candidate.genome for member in history.front.members],
-        sample=sample(history, with_what.pairs[0][0].metric, budget, seed),
+        sample=sample(history, {f: pairs[0][0].metric for f, pairs in with_what.compared.items()}, budget, seed),
         random=[candidate.genome for candidate in strategy.ask(random)],
     )
 

@@ -9,21 +9,18 @@ from math import floor
 
 import numpy as np
 
-from evonas.evaluation import Evaluation, Source
+from evonas.evaluation import Evaluation, Fidelity
 from evonas.history import History
 from evonas.seeds import generator
 from evonas.space import Genome
 
-Rung = tuple[Source, int | None]
-"""A source, and the budget in epochs: values of one rung can be compared with each other."""
-
 
 @dataclass(frozen=True)
 class Plan:
-    """The networks to train: `sample` by the rung that they were drawn for; those drawn for two are trained once."""
+    """The networks to train: `sample` by the fidelity that they were drawn for; no network is trained twice."""
 
     front: Sequence[Genome]
-    sample: Mapping[Rung, Sequence[Genome]]
+    sample: Mapping[Fidelity, Sequence[Genome]]
     random: Sequence[Genome]
 
     @property
@@ -38,29 +35,30 @@ class Plan:
         return list(dict.fromkeys([*self.of_the_run, *self.random]))
 
 
-def rungs(history: History) -> dict[Rung, list[Evaluation]]:
-    """Return the evaluations of a run by source and budget."""
-    found: dict[Rung, list[Evaluation]] = {}
+def by_fidelity(history: History) -> dict[Fidelity, list[Evaluation]]:
+    """Return the evaluations of a run, those that can be compared with each other together."""
+    found: dict[Fidelity, list[Evaluation]] = {}
     for evaluation in history.evaluations:
-        found.setdefault((evaluation.source, evaluation.candidate.budget), []).append(evaluation)
+        found.setdefault(evaluation.fidelity, []).append(evaluation)
     return found
 
 
-def sample(history: History, metric: str, budget: int, seed: int) -> dict[Rung, list[Genome]]:
-    """Draw about `budget` networks of a run, as many of each rung, spread over the values of `metric` there.
+def sample(history: History, metrics: Mapping[Fidelity, str], budget: int, seed: int) -> dict[Fidelity, list[Genome]]:
+    """Draw about `budget` networks of a run, as many of each fidelity, spread over the values of its metric.
 
     A larger budget draws the same networks and more.
     """
-    found = rungs(history)
-    drawn: dict[Rung, list[Genome]] = {rung: [] for rung in found}
+    found = by_fidelity(history)
+    drawn: dict[Fidelity, list[Genome]] = {fidelity: [] for fidelity in metrics}
     orders = []
-    for (source, epochs), evaluations in found.items():
-        values = np.array([evaluation.metrics[metric] for evaluation in evaluations])
-        rows = spread(values, min(budget, len(values)), generator(seed, "audit", source, epochs))
-        orders.append([((source, epochs), evaluations[row].candidate.genome) for row in rows])
+    for fidelity, metric in metrics.items():
+        values = np.array([evaluation.metrics[metric] for evaluation in found[fidelity]])
+        rng = generator(seed, "audit", fidelity.source, fidelity.budget)
+        rows = spread(values, min(budget, len(values)), rng)
+        orders.append([(fidelity, found[fidelity][row].candidate.genome) for row in rows])
     chosen = [pick for turn in zip_longest(*orders) for pick in turn if pick is not None]
-    for rung, genome in chosen[:budget]:
-        drawn[rung].append(genome)
+    for fidelity, genome in chosen[:budget]:
+        drawn[fidelity].append(genome)
     return drawn
 
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from evonas import config
+from evonas.audit_plan import by_fidelity
 from evonas.component import Component
 from evonas.compose import ExperimentRecipe
 from evonas.config import ConstraintConfig, Experiment, ObjectiveConfig
 from evonas.errors import ConfigError, nearest
-from evonas.evaluation import Evaluator, Metric, Source
+from evonas.evaluation import Evaluator, Fidelity, Metric, Source
 from evonas.goals import Objective, of_test_split
 from evonas.history import History
 from evonas.space import Metrics
@@ -26,12 +27,14 @@ OVERRIDES = frozenset({"evaluator", "pool", "cache", "seed", "max_consecutive_fa
 class Auditor:
     """The experiment that trains the networks of a run.
 
-    `pairs` are the run's measured objectives with what they are compared with; `accuracy` is what relative improvement
-    is measured in, None where nothing is one. `notes` say what differs from the run.
+    `pairs` are the run's measured objectives with what they are compared with, and `compared` the same for each
+    fidelity of the run: one that measures no objective is compared by the first metric that it has. `accuracy` is what
+    relative improvement is measured in, None where nothing is one. `notes` say what differs from the run.
     """
 
     experiment: Experiment
     pairs: Sequence[Pair]
+    compared: Mapping[Fidelity, Sequence[Pair]]
     accuracy: Callable[[Metrics], float] | None
     notes: Sequence[str]
 
@@ -57,10 +60,7 @@ def auditor(history: History, overrides: Sequence[str] = (), against: str | None
         "tracking": None,
     }
     experiment = config.parse(document, spelt, origin="the audit's experiment")
-    recipe = ExperimentRecipe(
-        experiment.space, experiment.data, experiment.evaluator, experiment.seed, experiment.recipe
-    )
-    evaluator = recipe.build()
+    evaluator = _built(experiment)
     measured = {metric.name: metric for metric in evaluator.metrics}
     costs = evaluator.space.costs(next(iter(history.candidates.values())).genome)
     if against is not None and (against not in measured or of_test_split(against)):
@@ -95,7 +95,24 @@ def auditor(history: History, overrides: Sequence[str] = (), against: str | None
         notes.append(f"the constraint on {', '.join(lost)} is left out: {experiment.evaluator.use} does not measure it")
     notes += _sameness(history, experiment)
     experiment = experiment.model_copy(update={"objectives": tuple(objectives.values()), "constraints": tuple(kept)})
-    return Auditor(experiment, pairs, _accuracy(evaluator), notes)
+    return Auditor(experiment, pairs, _compared(history, pairs), _accuracy(evaluator), notes)
+
+
+def _compared(history: History, pairs: Sequence[Pair]) -> dict[Fidelity, list[Pair]]:
+    compared: dict[Fidelity, list[Pair]] = {}
+    for fidelity, evaluations in by_fidelity(history).items():
+        known = evaluations[0].metrics
+        compared[fidelity] = [pair for pair in pairs if pair[0].metric in known]
+        if not compared[fidelity]:
+            declared = _built(config.parse(history.config)).at(fidelity.source).metrics[0]
+            compared[fidelity] = [(_objective(declared), pairs[0][1])]
+    return compared
+
+
+def _built(experiment: Experiment) -> Evaluator:
+    return ExperimentRecipe(
+        experiment.space, experiment.data, experiment.evaluator, experiment.seed, experiment.recipe
+    ).build()
 
 
 def _spelt(override: str, *, data: bool) -> str:
@@ -118,8 +135,12 @@ def _evaluator(history: History, overrides: Sequence[str]) -> dict[str, Any]:
     use = named[-1].strip() if named else own["use"] if exact else TRAINED
     if use == own["use"]:
         return own
+    if isinstance(rungs := own.get("rungs"), list) and rungs and isinstance(rungs[-1], Mapping):  # of a ladder
+        own = dict(rungs[-1])
+        if own["use"] == use:
+            return own
     known = Component(use).parameters()
-    return {"use": use, **{name: option for name, option in own.items() if name in known}}
+    return {"use": use, **{name: option for name, option in own.items() if name in known and name != "rungs"}}
 
 
 def _objective(metric: Metric) -> Objective:

@@ -117,9 +117,9 @@ class Controller:
 
     def _left(self) -> int:
         """Return how many more candidates may be asked for."""
-        asked = len(self._history.candidates)
-        at_most = self._plateau.most_asked(asked, self._strategy.most_open) if self._plateau else None
-        return (self._evaluations if at_most is None else min(self._evaluations, at_most)) - asked
+        left = self._evaluations - len(self._history.candidates)
+        before_plateau = self._plateau.left(self._strategy.most_open) if self._plateau else None
+        return left if before_plateau is None else min(left, before_plateau)
 
     def _refuse_repeated(self, candidates: Sequence[Candidate]) -> None:
         new: set[int] = set()

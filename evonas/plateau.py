@@ -25,7 +25,8 @@ class Plateau:
     leap (a strategy that changes its mind, a part of the space that nobody has tried) is not seen by it. A window
     without any gain says only this: with confidence 0.95, fewer than 3 of the next `window` candidates add anything.
 
-    Candidates without numbers add nothing. The answer depends on outcomes in the order of asking alone, and not on the
+    Candidates without numbers add nothing, and those of lower fidelities, which no front takes, are not looked at. The
+    answer depends on outcomes in the order of asking alone, and not on the
     order of their arrival.
     """
 
@@ -37,27 +38,30 @@ class Plateau:
         self._gains: deque[float] = deque(maxlen=window)
         self._unsettled: deque[int] = deque()
         self._outcomes: dict[int, Outcome] = {}
-        self._settled = 0
+        self._asked = self._settled = 0
 
     def asked(self, candidates: Iterable[Candidate]) -> None:
         """Take candidates in the order of asking."""
-        self._unsettled.extend(candidate.id for candidate in candidates)
+        top = [candidate.id for candidate in candidates if candidate.at_top]
+        self._asked += len(top)
+        self._unsettled.extend(top)
 
     def tell(self, outcome: Outcome) -> None:
         """Take an outcome, and look at all up to the first candidate that has none."""
-        self._outcomes[outcome.candidate.id] = outcome
+        if outcome.candidate.at_top:
+            self._outcomes[outcome.candidate.id] = outcome
         while self.reached is None and self._unsettled and self._unsettled[0] in self._outcomes:
             self._settle(self._outcomes.pop(self._unsettled.popleft()))
 
-    def most_asked(self, asked: int, most_open: int | None) -> int | None:
-        """Return how many candidates may be asked for in all, of which `asked` are; None while it is not reached.
+    def left(self, most_open: int | None) -> int | None:
+        """Return how many more candidates may be asked for; None as long as it is not reached.
 
         A strategy that has up to `most_open` candidates open asks for as many beyond the plateau as it could have asked
         for before any number of workers had settled it: so the search ends with the same candidates on all of them.
         """
         if self.reached is None:
             return None
-        return asked if most_open is None else max(asked, self.reached + most_open - 1)
+        return 0 if most_open is None else max(0, self.reached + most_open - 1 - self._asked)
 
     def _settle(self, outcome: Outcome) -> None:
         self._settled += 1

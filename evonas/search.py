@@ -105,7 +105,8 @@ def evaluate_listed(
         journal, events = Journal.reopen(path / JOURNAL)
         with closing(journal):
             history = History.replay(events)
-            search = _same_search(path, history, begun, force=False)
+            as_long = begun.model_copy(update={"evaluations": max(1, len(history.candidates))})
+            search = _same_search(path, history, as_long, force=False)
             all_listed = dict.fromkeys([*(c.genome for c in history.candidates.values()), *genomes])
             search = replace(search, experiment=_listing(search.experiment, list(all_listed)))
             return _continue(search, path, journal, history, events, watch)

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from evonas.agreement import Agreement, Interval, agreement, bootstrap, percentiles
-from evonas.audit_plan import Plan, rungs
+from evonas.audit_plan import Plan, by_fidelity
 from evonas.confidence import confidence
-from evonas.evaluation import Evaluation, Source
+from evonas.evaluation import Evaluation, Fidelity, Source
 from evonas.goals import Goals, Objective
 from evonas.history import History
 from evonas.pareto import normalised_hypervolume, ranks
@@ -24,12 +24,12 @@ Trainings = Mapping[Genome, Sequence[Metrics]]
 """What each network measured, with one seed after the other; a network that failed with one of them is not there."""
 
 Pair = tuple[Objective, Objective]
-"""An objective of a run, and the one that it is compared with in an audit."""
+"""What a run measured, and what it is compared with in an audit: metrics with their directions."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """How the values of a rung order networks: `agreement` with `against` of the same networks, trained on their own.
+    """How the values of a fidelity order networks: their `agreement` with `against`, trained on their own.
 
     `among` says which networks: the "sample", which stands for all that were evaluated, or the "front".
     """
@@ -109,14 +109,14 @@ def verdict(
     history: History,
     plan: Plan,
     goals: Goals,
-    pairs: Sequence[Pair],
+    pairs: Mapping[Fidelity, Sequence[Pair]],
     accuracy: Callable[[Metrics], float] | None,
     trainings: Trainings,
     training_seconds: float,
 ) -> Verdict:
     """Compare a run with the trainings of its audit.
 
-    `goals` are the run's, in terms of what was trained; `pairs` say which objective of the run should order networks
+    `goals` are the run's, in terms of what was trained; `pairs` say which metric of a fidelity should order networks
     as which that was trained. Comparisons take the first seed alone, so that all networks are trained alike;
     further seeds give the probabilities and the interval of the hypervolume. The best of noisy measurements is partly
     lucky: regrets are too large by that.
@@ -185,21 +185,25 @@ def _regret(losses: np.ndarray, rivals: np.ndarray) -> float:
 
 
 def _trusts(
-    history: History, plan: Plan, pairs: Sequence[Pair], trained: Mapping[Genome, Metrics], seed: int
+    history: History,
+    plan: Plan,
+    pairs: Mapping[Fidelity, Sequence[Pair]],
+    trained: Mapping[Genome, Metrics],
+    seed: int,
 ) -> list[Trust]:
-    """Compare each rung with the trainings: over the sample drawn for it, and over its networks on the front."""
+    """Compare each fidelity with the trainings: over the sample drawn for it, and over its networks on the front."""
     trusts = []
-    for (source, budget), evaluations in rungs(history).items():
+    for fidelity, evaluations in by_fidelity(history).items():
         values = {evaluation.candidate.genome: evaluation.metrics for evaluation in evaluations}
-        among = {"sample": plan.sample.get((source, budget), ()), "front": [g for g in plan.front if g in values]}
-        for searched, true in pairs:
+        among = {"sample": plan.sample.get(fidelity, ()), "front": [g for g in plan.front if g in values]}
+        for searched, true in pairs.get(fidelity, ()):
             for name, genomes in among.items():
                 known = [genome for genome in genomes if genome in trained]
                 cheap = np.array([searched.loss(values[genome][searched.metric]) for genome in known])
                 truth = np.array([true.loss(trained[genome][true.metric]) for genome in known])
-                rng = generator(seed, "audit", "agreement", source, budget, searched.metric, name)
+                rng = generator(seed, "audit", "agreement", fidelity.source, fidelity.budget, searched.metric, name)
                 found = agreement(cheap, truth, rng)
-                trusts.append(Trust(source, budget, searched.metric, true.metric, name, found))
+                trusts.append(Trust(fidelity.source, fidelity.budget, searched.metric, true.metric, name, found))
     return trusts
 
 

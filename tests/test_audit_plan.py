@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import synthetic
 
-from evonas.audit_plan import Plan, rungs, sample, spread
-from evonas.evaluation import Source
+from evonas.audit_plan import Plan, by_fidelity, sample, spread
+from evonas.evaluation import Fidelity, Source
 from evonas.seeds import generator
 
 
@@ -40,16 +40,16 @@ def test_a_larger_sample_holds_the_smaller() -> None:
 
 def test_sample_of_a_run_is_of_its_evaluations_and_grows() -> None:
     history = synthetic.history()
-    small, large = (sample(history, "valid_error", budget, seed=3) for budget in (8, 30))
-    rung = (Source.TABULAR, None)
-    assert list(rungs(history)) == [rung]
+    rung = Fidelity(Source.TABULAR)
+    small, large = (sample(history, {rung: "valid_error"}, budget, seed=3) for budget in (8, 30))
+    assert list(by_fidelity(history)) == [rung]
     assert len(small[rung]) == 8
     assert large[rung][:8] == small[rung]
     assert set(large[rung]) <= {evaluation.candidate.genome for evaluation in history.evaluations}
 
 
 def test_networks_that_are_wanted_twice_are_trained_once() -> None:
-    rung = (Source.TABULAR, None)
+    rung = Fidelity(Source.TABULAR)
     plan = Plan(front=[(0,), (1,)], sample={rung: [(1,), (2,)]}, random=[(2,), (3,)])
     assert plan.of_the_run == [(0,), (1,), (2,)]
     assert plan.genomes == [(0,), (1,), (2,), (3,)]

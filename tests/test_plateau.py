@@ -61,12 +61,13 @@ def test_order_of_arrival_changes_nothing() -> None:
 
 def test_more_is_asked_for_only_as_far_as_it_may_be_open() -> None:
     watch = plateau()
-    assert watch.most_asked(5, 4) is None
+    assert watch.left(4) is None
     reached(watch, outcomes([0.5, *[0.6] * 10]))
     assert watch.reached == 11
-    assert watch.most_asked(12, None) == 12
-    assert watch.most_asked(12, 4) == 14
-    assert watch.most_asked(20, 4) == 20
+    assert watch.left(None) == 0
+    assert watch.left(4) == 3
+    watch.asked(candidates(11, 3))
+    assert watch.left(4) == watch.left(2) == 0
 
 
 STOPPING: dict[str, Any] = {
