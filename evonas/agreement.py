@@ -43,8 +43,8 @@ def agreement(first: np.ndarray, second: np.ndarray, rng: np.random.Generator) -
     Kendall's tau-b and Spearman's rho, ties included. The intervals are percentiles over resamples of the networks
     (Efron 1979, "Bootstrap methods: another look at the jackknife"), which takes them for independent draws of what was
     measured. On 10 to 40 networks of normal distributions with a correlation of 0 to 0.7 the interval of tau, said to
-    be of 95 %, was seen to hold the truth 94 to 97 times of 100 (800 trials each). If all pairs agree, every resample agrees too: the
-    interval is then a point, and says less than it seems to.
+    be of 95 %, was seen to hold the truth 94 to 97 times of 100 (800 trials each). If all pairs agree, every resample
+    agrees too: the interval is then a point, and says less than it seems to.
     """
     networks = len(first)
     if networks < FEWEST or np.ptp(first) == 0 or np.ptp(second) == 0:
