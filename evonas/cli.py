@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from evonas import __version__, cli_convert, cli_jobs, cli_predict, cli_supernet
+from evonas import __version__, cli_audit, cli_convert, cli_jobs, cli_predict, cli_supernet
 from evonas.errors import EvonasError
 
 if TYPE_CHECKING:
@@ -257,6 +257,7 @@ def sync(run: Run = None, overrides: Overrides = None) -> None:
 
 
 cli_predict.add_to(app)
+cli_audit.add_to(app)
 cli_jobs.add_to(app)
 cli_convert.add_to(app)
 cli_supernet.add_to(app)

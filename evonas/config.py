@@ -105,6 +105,14 @@ def _check_bounded(bounds: Bounded) -> Bounded:
     return bounds
 
 
+class PlateauConfig(Strict):
+    """When the hypervolume counts as grown: see `evonas.plateau.Plateau`."""
+
+    window: int = Field(default=100, ge=10)
+    epsilon: float = Field(default=0.001, gt=0, lt=1)
+    confidence: float = Field(default=0.95, ge=0.5, lt=1)
+
+
 def _as_objective(value: object) -> object:
     return {"metric": value} if isinstance(value, str) else value
 
@@ -146,6 +154,7 @@ class Experiment(Strict):
     gates: tuple[GateConfig, ...] = ()
     warm_start: Path | None = None
     evaluations: int = Field(default=400, ge=1)
+    plateau: PlateauConfig | None = None
     max_consecutive_failures: int = Field(default=10, ge=1)
     pool: ComponentField = Component("evonas.workers.ray_pool:RayPool")
     tracking: ComponentField | None = Component("evonas.tracking.mlflow:MLflow")
@@ -153,9 +162,9 @@ class Experiment(Strict):
     runs: Path = Path("runs")
 
     def plain(self) -> dict[str, Any]:
-        """Return the experiment as JSON-plain values; of recipe genes and a warm start only where there are any."""
-        plain = self.model_dump(mode="json")
-        return {key: value for key, value in plain.items() if value or key not in ("recipe", "warm_start")}
+        """Return the experiment as JSON-plain values; of what few experiments have it speaks where there is any."""
+        unsaid = {key for key in ("recipe", "plateau", "warm_start") if not getattr(self, key)}
+        return self.model_dump(mode="json", exclude=unsaid)
 
     def identity(self) -> str:
         """Return a hash of what is decisive."""
@@ -183,7 +192,9 @@ class Experiment(Strict):
 FOLLOW_THE_DATA = frozenset({"input_shape", "classes"})
 """Options of a space that are taken from the data, and need not be given although its constructor requires them."""
 
-CHANGEABLE = frozenset({"name", "evaluations", "max_consecutive_failures", "pool", "tracking", "cache", "runs"})
+CHANGEABLE = frozenset(
+    {"name", "evaluations", "plateau", "max_consecutive_failures", "pool", "tracking", "cache", "runs"}
+)
 """The keys that may differ when a run is resumed (of `pool`, all but a worker's threads and kind of device)."""
 
 

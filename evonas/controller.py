@@ -12,6 +12,7 @@ from evonas.errors import EvonasError, SearchStopped
 from evonas.evaluation import Candidate, Outcome, Source
 from evonas.history import Generation, History
 from evonas.journal import Asked, Closed, Event, Finished, Journal
+from evonas.plateau import Plateau
 from evonas.pool import WorkerPool
 from evonas.space import Genome
 from evonas.strategies.base import Strategy
@@ -39,6 +40,7 @@ class Controller:
         trackers: Sequence[Tracker],
         evaluations: int,
         max_consecutive_failures: int,
+        plateau: Plateau | None = None,
     ) -> None:
         self._strategy = strategy
         self._early_exit = early_exit
@@ -48,6 +50,11 @@ class Controller:
         self._trackers = list(trackers)
         self._evaluations = evaluations
         self._max_consecutive_failures = max_consecutive_failures
+        self._plateau = plateau
+        if plateau:
+            plateau.asked(history.candidates.values())
+            for outcome in history.outcomes.values():
+                plateau.tell(outcome)
         self._queue: deque[Candidate] = deque(history.pending)
         self._held: set[int] = set()
         self._news: list[Outcome | Generation] = []
@@ -69,7 +76,7 @@ class Controller:
         while True:
             self._fill()
             if not self._held:
-                reason = "budget" if len(self._history.candidates) >= self._evaluations else "exhausted"
+                reason = self._ending()
                 if self._history.closed != reason:
                     self._close(reason)
                 return
@@ -78,6 +85,11 @@ class Controller:
             elapsed = self._elapsed()
             self._record([Finished(outcome, elapsed) for outcome in outcomes])
             self._stop_if_all_fail()
+
+    def _ending(self) -> str:
+        if len(self._history.candidates) >= self._evaluations:
+            return "budget"
+        return "plateau" if self._left() <= 0 else "exhausted"
 
     def _fill(self) -> None:
         """Hand the pool as many candidates as it can take, asking the strategy for more when the queue is empty."""
@@ -93,7 +105,7 @@ class Controller:
         self._commit()
 
     def _ask(self, free: int) -> None:
-        left = self._evaluations - len(self._history.candidates)
+        left = self._left()
         if left <= 0:
             return
         candidates = self._strategy.ask(min(free, left))[:left]
@@ -102,6 +114,12 @@ class Controller:
         self._refuse_repeated(candidates)
         self._record([Asked(candidates, self._early_exit.take_counts())])
         self._queue.extend(candidates)
+
+    def _left(self) -> int:
+        """Return how many more candidates may be asked for."""
+        left = self._evaluations - len(self._history.candidates)
+        before_plateau = self._plateau.left(self._strategy.most_open) if self._plateau else None
+        return left if before_plateau is None else min(left, before_plateau)
 
     def _refuse_repeated(self, candidates: Sequence[Candidate]) -> None:
         new: set[int] = set()
@@ -133,6 +151,10 @@ class Controller:
             if isinstance(event, Finished):
                 self._strategy.tell(event.outcome)
                 self._news.append(event.outcome)
+            if self._plateau and isinstance(event, Asked):
+                self._plateau.asked(event.candidates)
+            elif self._plateau and isinstance(event, Finished):
+                self._plateau.tell(event.outcome)
             self._news.extend(completed)
 
     def _commit(self) -> None:

@@ -61,9 +61,9 @@ class Finished:
 
 @dataclass(frozen=True, slots=True)
 class Closed:
-    """The search ended: `budget` spent, space `exhausted`, or `failures` in a row; a later line continues it.
+    """The search ended: `budget` spent, space `exhausted`, `plateau` reached, or `failures` in a row.
 
-    `remarks` are what the strategy said of it, numbers by name.
+    A later line continues it. `remarks` are what the strategy said of it, numbers by name.
     """
 
     reason: str

@@ -13,7 +13,7 @@ import yaml
 from evonas import config, run_folder
 from evonas.cache import Cache
 from evonas.cached_pool import CachedPool
-from evonas.component import checked
+from evonas.component import Component, checked
 from evonas.compose import Search, prepare, versions
 from evonas.config import CHANGEABLE, Experiment
 from evonas.controller import Controller, replay
@@ -22,13 +22,17 @@ from evonas.errors import ConfigError, RunFolderError
 from evonas.forecast import take_along
 from evonas.history import JOURNAL, History
 from evonas.journal import Continued, Event, Header, Journal
+from evonas.plateau import Plateau
 from evonas.pool import WorkerPool
 from evonas.reports.result import write_result
 from evonas.signals import terminable
+from evonas.space import Genome
 from evonas.strategies.base import Strategy
 from evonas.tracking.base import Tracker
 
 _log = logging.getLogger(__name__)
+
+LISTED = "evonas.strategies.listed:Listed"
 
 Watch = Callable[[Search, Path], Sequence[Tracker]]
 """Gives the trackers of a search in a run folder, besides the experiment's own."""
@@ -81,18 +85,55 @@ def run_or_resume(experiment: Experiment, path: Path, watch: Watch = lambda sear
     return run(experiment, path, watch)[1]
 
 
+def evaluate_listed(
+    experiment: Experiment, genomes: Sequence[Genome], path: Path, watch: Watch = lambda search, path: ()
+) -> History:
+    """Evaluate canonical genomes as `experiment` says, in a run folder of their own, and return what it holds then.
+
+    The folder is begun, or continued: what has an outcome there is not evaluated again, and more may be listed each
+    time. The experiment's strategy and length are those of the list. Raises RunFolderError if the folder holds another
+    experiment, or was begun with other data or versions.
+    """
+    begun = _listing(experiment, [])
+    if not (path / JOURNAL).is_file():
+        header = prepare(begun).header()
+        with run_folder.created(path, header.config_hash):
+            Journal.create(path / JOURNAL, header).close()
+    with run_folder.locked(path):
+        journal, events = Journal.reopen(path / JOURNAL)
+        with closing(journal):
+            history = History.replay(events)
+            as_long = begun.model_copy(update={"evaluations": max(1, len(history.candidates))})
+            search = _same_search(path, history, as_long, force=False)
+            all_listed = dict.fromkeys([*(c.genome for c in history.candidates.values()), *genomes])
+            search = replace(search, experiment=_listing(search.experiment, list(all_listed)))
+            return _continue(search, path, journal, history, events, watch)
+
+
+def _listing(experiment: Experiment, genomes: Sequence[Genome]) -> Experiment:
+    strategy = Component(LISTED, {"genomes": [list(genome) for genome in genomes]})
+    return experiment.model_copy(update={"strategy": strategy, "evaluations": max(1, len(genomes))})
+
+
 def _resume(path: Path, continued: Callable[[History], Experiment], watch: Watch, *, force: bool) -> History:
     with run_folder.locked(path):
         journal, events = Journal.reopen(path / JOURNAL)
         with closing(journal):
             history = History.replay(events)
             search = _same_search(path, history, continued(history), force=force)
-            trackers = _trackers(search, path, watch)
-            if search.experiment.plain() != history.config:
-                changed = Continued(search.experiment.plain())
-                journal.append([changed])
-                history.apply(changed)
-            return _search(search, path, journal, history, events, trackers)
+            return _continue(search, path, journal, history, events, watch)
+
+
+def _continue(
+    search: Search, path: Path, journal: Journal, history: History, events: Sequence[Event], watch: Watch
+) -> History:
+    """Note in the journal what has changed in the experiment, and search on."""
+    trackers = _trackers(search, path, watch)
+    if search.experiment.plain() != history.config:
+        changed = Continued(search.experiment.plain())
+        journal.append([changed])
+        history.apply(changed)
+    return _search(search, path, journal, history, events, trackers)
 
 
 def _same_search(path: Path, history: History, experiment: Experiment, *, force: bool) -> Search:
@@ -169,11 +210,19 @@ def _search(
                 trackers=trackers,
                 evaluations=search.experiment.evaluations,
                 max_consecutive_failures=search.experiment.max_consecutive_failures,
+                plateau=_plateau(search),
             )
             return controller.run()
     finally:
         if history.outcomes:
             _write_result(history, search, path)
+
+
+def _plateau(search: Search) -> Plateau | None:
+    wanted = search.experiment.plateau
+    if wanted is None:
+        return None
+    return Plateau(search.goals, search.experiment.seed, **wanted.model_dump())
 
 
 def _write_result(history: History, search: Search, path: Path) -> None:

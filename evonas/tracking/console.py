@@ -30,7 +30,12 @@ RECENT = 64
 FRONT_ROWS = 8
 BARS = "▁▂▃▄▅▆▇█"
 GENERATIONS_SHOWN = 24
-ENDINGS = {"budget": "finished", "exhausted": "finished, no new candidate is left,", "failures": "stopped by failures"}
+ENDINGS = {
+    "budget": "finished",
+    "exhausted": "finished, no new candidate is left,",
+    "plateau": "finished, the hypervolume no longer grows,",
+    "failures": "stopped by failures",
+}
 
 
 class Console(Tracker):

@@ -204,6 +204,8 @@ class Delivery:
     def _plan(self) -> None:
         """Queue the candidates whose runs are wanted and not complete: the front's first when the search ends."""
         last_words = {"how the search ended": self._tell_end, "the summary": self._tell}
+        if summary.read_audit(self._run_folder):
+            last_words["the audit"] = self._tell_audit
         self._last_words = deque(
             Errand(name, send, self._pop_last_word) for name, send in last_words.items() if name not in self.put_off
         )
@@ -272,6 +274,14 @@ class Delivery:
         status = "KILLED" if closed is None else "FAILED" if closed == "failures" else "FINISHED"
         self._runs.end(status, records.moment(self._history.header, self._history.elapsed))
 
+    def _tell_audit(self) -> None:
+        """Send what an audit of the run has come to."""
+        if audit := summary.read_audit(self._run_folder):
+            self._runs.put_points(records.audit_points(audit))
+            with tempfile.TemporaryDirectory(prefix="evonas-") as folder:
+                summary.copy_audit(self._run_folder, Path(folder))
+                self._runs.put_artifacts(Path(folder), [])
+
     def _end(self) -> None:
         """Send the note again, which can link to every run of the front now, and the receipt if all is there."""
         self._put_note()
@@ -301,9 +311,11 @@ class Delivery:
         self._note_place()
 
     def _stamp(self) -> str:
-        history = self._history
+        history, audit = self._history, summary.read_audit(self._run_folder)
+        audited = f", audited {audit['created']}" if audit else ""
         return (
             f"{len(history.outcomes)} outcomes, {history.closed} after {history.elapsed} s, children: {self.children}"
+            f"{audited}"
         )
 
     def _uid(self, candidate: int) -> str:

@@ -140,6 +140,12 @@ def generation_points(history: History, since: int) -> list[Point]:
     return points
 
 
+def audit_points(audit: Mapping[str, Any]) -> list[Point]:
+    """Return the metrics of an audit, given as its `audit.json` has it: they are of the moment at which it was made."""
+    time_ms = int(datetime.fromisoformat(audit["created"]).timestamp() * 1000)
+    return [Point(name, value, time_ms, 0) for name, value in finite(audit["metrics"]).items()]
+
+
 def flattened(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
     """Yield dotted keys and values as text; a list of plain values is one value."""
     if isinstance(value, Mapping) and value:

@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from evonas.early_exit import receipt
 from evonas.evaluation import Evaluation
@@ -18,6 +19,7 @@ NOTE_LENGTH = 7_500
 
 FRONT_ROWS = 15
 TABLE = "evaluations.json"
+AUDIT, AUDIT_TEXT = "audit.json", "audit.txt"
 GAP = "&emsp;"
 """MLflow leaves no room between the columns of a table."""
 
@@ -66,6 +68,22 @@ def write_final(history: History, space: SearchSpace, run_folder: Path, folder: 
     )
 
 
+def read_audit(run_folder: Path) -> dict[str, Any] | None:
+    """Return what the latest audit of a run has come to; None if there was none."""
+    try:
+        audit: dict[str, Any] = json.loads((run_folder / AUDIT).read_text(encoding="utf-8"))
+        return audit if {"created", "metrics"} <= audit.keys() else None
+    except (OSError, ValueError):
+        return None
+
+
+def copy_audit(run_folder: Path, folder: Path) -> None:
+    """Copy the files of an audit that are to be read."""
+    for name in (AUDIT, AUDIT_TEXT):
+        if (run_folder / name).exists():
+            _copy(run_folder / name, folder / name)
+
+
 def _write_all(writers: dict[str, Callable[[Path], None]], folder: Path) -> dict[str, Exception]:
     broken = {}
     for name, write in writers.items():
@@ -89,9 +107,10 @@ def _note_parts(history: History, space: SearchSpace, run_folder: Path, place: P
     return [
         _links(place),  # first: MLflow folds the note below its first lines, and lets nobody click there
         _headline(history),
+        _audited(run_folder, place),
         _front(history, space, rows),
         _gates(history),
-        "" if history.closed in ("budget", "exhausted") else f"Continue with `evonas resume {run_folder}`.",
+        "" if history.closed in ("budget", "exhausted", "plateau") else f"Continue with `evonas resume {run_folder}`.",
     ]
 
 
@@ -116,6 +135,18 @@ def _headline(history: History) -> str:
         f"hypervolume **{readable(front.hypervolume)}**{share} from {evaluated:,} evaluations{rungs} and "
         f"{failed:,} failures in {duration(history.elapsed)}. {state}.{said}"
     )
+
+
+def _audited(run_folder: Path, place: Place) -> str:
+    audit = read_audit(run_folder)
+    if audit is None:
+        return ""
+    numbers = [
+        f"{name.removeprefix('audit_')} {value:.3f}"
+        for name, value in audit["metrics"].items()
+        if name.startswith(("audit_tau", "audit_hypervolume_regret", "audit_improvement"))
+    ]
+    return f"[Audited]({place.artifact(AUDIT_TEXT)}): {', '.join(numbers)}"
 
 
 def _links(place: Place) -> str:
