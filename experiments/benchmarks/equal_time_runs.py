@@ -16,12 +16,10 @@ from evonas import config, journal, search
 from evonas.compose import prepare
 from evonas.config import Experiment
 from evonas.dataset import Dataset
-from evonas.evaluation import Candidate, Evaluation, Outcome
-from evonas.goals import Goals
+from evonas.evaluation import Evaluation, Outcome
 from evonas.history import JOURNAL, History
 from evonas.journal import Finished
-from evonas.space import Genome, Metrics, SearchSpace
-from evonas.strategies.base import Admit, Strategy
+from evonas.space import Genome, Metrics
 from evonas.tracking.base import Tracker
 
 EXPERIMENT = Path(__file__).resolve().parents[1] / "fashion_mnist.yaml"
@@ -45,26 +43,6 @@ class TimeLimit(Tracker):
         """End the search if it is time."""
         if history.elapsed >= self.seconds:
             raise TimeIsOver
-
-
-class Listed(Strategy):
-    """Proposes the genomes that it is given, and then nothing."""
-
-    def __init__(
-        self, space: SearchSpace, goals: Goals, admit: Admit, seed: int, *, genomes: Sequence[Sequence[int]]
-    ) -> None:
-        super().__init__(space, goals, admit, seed)
-        self._genomes = [tuple(genome) for genome in genomes]
-
-    def ask(self, limit: int) -> list[Candidate]:
-        """Return all that was not asked yet."""
-        fresh = [genome for genome in self._genomes if genome not in self._seen]
-        candidates = [Candidate(self._next_id + number, genome, 0) for number, genome in enumerate(fresh)]
-        self.adopt(candidates)
-        return candidates
-
-    def tell(self, outcome: Outcome) -> None:
-        """Take the outcome, which changes nothing."""
 
 
 def on_the_test_split(folder: Path | None = None, train_size: int = 10_000) -> Dataset:
@@ -127,7 +105,7 @@ def retrained(folder: Path, genomes: Iterable[Genome], overrides: Sequence[str])
     missing = sorted(set(genomes) - kept.keys())
     if missing:
         name = hashlib.sha256(json.dumps(missing).encode()).hexdigest()[:12]
-        use = "{" + f"use: equal_time_runs:Listed, genomes: {json.dumps(missing)}" + "}"
+        use = "{" + f"use: evonas.strategies.listed:Listed, genomes: {json.dumps(missing)}" + "}"
         print(f"{folder / name}: training {len(missing)} networks again", file=sys.stderr)
         folder.mkdir(parents=True, exist_ok=True)
         settings = [
