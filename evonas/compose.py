@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import inspect
+import json
 import platform
 import sys
 from collections.abc import Mapping, Sequence
@@ -40,8 +41,8 @@ class Shared:
     """What the driver has read already, so that workers need not: large, read-only, in numpy's arrays."""
 
     data: Dataset | None = None
-    evaluator: object | None = None
-    """What `Evaluator.share` returned."""
+    evaluators: Sequence[object | None] = ()
+    """What `Evaluator.share` returned: of the evaluator, and of those of its gates."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +65,9 @@ class ExperimentRecipe:
         known = shared if isinstance(shared, Shared) else Shared()
         data = _dataset(self.data) if known.data is None else known.data
         evaluator = _evaluator(self, _space(self.space, self.genes), data)
-        if known.evaluator is not None:
-            evaluator.adopt(known.evaluator)
+        for part, measuring in zip(known.evaluators, _measuring_all(evaluator), strict=False):
+            if part is not None:
+                measuring.adopt(part)
         return evaluator
 
 
@@ -118,7 +120,7 @@ class Search:
             versions=versions(),
             created=datetime.now(UTC).isoformat(timespec="milliseconds"),
             space_fingerprint=self.space.fingerprint(),
-            evaluator_fingerprint=self.evaluator.fingerprint(),
+            evaluator_fingerprint=self.evaluator_fingerprint(),
             strategy_fingerprint=self.strategy(EarlyExit(self.space, self.gates)).fingerprint(),
             genes={gene.name: [str(option) for option in gene.options] for gene in self.space.genes},
             known_hypervolume=self._known_hypervolume(),
@@ -134,6 +136,14 @@ class Search:
             Constraint(gate.metric, gate.at_most, gate.at_least) for gate in self.gates if gate.applies_to == "all"
         ]
         return hypervolume_of(known, Goals(self.goals.objectives, (*self.goals.constraints, *gates)))
+
+    def evaluator_fingerprint(self) -> str | None:
+        """Return a hash of what the evaluator reads, and those of the gates on workers; None if they read nothing."""
+        gates = [gate.evaluator.fingerprint() for gate in self.evaluator.gates]
+        own = self.evaluator.fingerprint()
+        if not any(gates):
+            return own
+        return hashlib.sha256(json.dumps([own, *gates]).encode()).hexdigest()[:16]
 
     def evaluation_facts(self) -> dict[str, Any]:
         """Return all that decides an evaluation, besides genome, fidelity and seed, as JSON-plain values.
@@ -153,7 +163,7 @@ class Search:
             "code": {key: _code(type(part)) for key, part in parts.items()},
             "data_fingerprint": self.data.fingerprint() if self.data else None,
             "space_fingerprint": self.space.fingerprint(),
-            "evaluator_fingerprint": self.evaluator.fingerprint(),
+            "evaluator_fingerprint": self.evaluator_fingerprint(),
             "threads": self.experiment.threads,
             "device": self.experiment.device,
             "versions": {name: installed[name] for name in ("evonas", "numpy", "torch")},
@@ -181,7 +191,7 @@ def prepare(experiment: Experiment, first: Sequence[Genome] | None = None) -> Se
     evaluator = _evaluator(recipe, space, data)
     if experiment.recipe:
         recipe_genes.check(experiment.recipe, experiment.evaluator, evaluator, _supplies(recipe, space, data))
-    shared = Shared(data, evaluator.share())
+    shared = Shared(data, [each.share() for each in _measuring_all(evaluator)])
     sampled = sample_costs(space)
     gates = [_gate(gate, sampled) for gate in experiment.gates if gate.evaluator is None and gate.metric in costs]
     check_reachable(gates, sampled)
@@ -330,6 +340,11 @@ def _measuring(gate: Gate, component: Component, supplies: Mapping[str, object])
     if gate.metric not in names:
         raise GateError(f"gates: '{gate.metric}' is not measured by {component.use}{nearest(gate.metric, names)}")
     return evaluator
+
+
+def _measuring_all(evaluator: Evaluator) -> list[Evaluator]:
+    """Return the evaluator, and those that its gates measure with."""
+    return [evaluator, *(gate.evaluator for gate in evaluator.gates)]
 
 
 def _supplies(recipe: ExperimentRecipe, space: SearchSpace, data: Dataset | None) -> dict[str, object]:

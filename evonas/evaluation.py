@@ -6,11 +6,11 @@ import math
 import time
 import traceback
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import groupby
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from evonas.errors import ConfigError, EvonasError
 from evonas.seeds import derive_seed
@@ -160,6 +160,19 @@ class Rejected(Exception):
         self.gate, self.value, self.bound = gate, float(value), float(bound)
 
 
+class GateOnWorker(Protocol):
+    """Measures a candidate with an `evaluator` of its own before it is evaluated."""
+
+    @property
+    def evaluator(self) -> Evaluator:
+        """Return what measures."""
+        ...
+
+    def __call__(self, candidate: Candidate) -> Metrics:
+        """Return what was measured, which is kept with the evaluation, or raise Rejected."""
+        ...
+
+
 class Evaluator(ABC):
     """Measures architectures of one space.
 
@@ -172,11 +185,8 @@ class Evaluator(ABC):
     """What `measure` returns, besides the space's static costs."""
     recipe_options: Collection[str] = ()
     """The options that an experiment may search as recipe genes: `measure` follows `space.recipe(genome)` in them."""
-    gates: Sequence[Callable[[Candidate], Metrics]] = ()
-    """What a candidate must pass before it is measured, at any fidelity, the cheapest first; `compose` hands them over.
-
-    Each raises Rejected, or returns what it has measured, which is kept with the evaluation.
-    """
+    gates: Sequence[GateOnWorker] = ()
+    """What a candidate must pass before it is measured, at any fidelity, the cheapest first; `compose` sets them."""
 
     def __init__(self, space: SearchSpace, seed: int) -> None:
         self.space = space
@@ -327,7 +337,7 @@ def _batch(evaluator: Evaluator, candidates: Sequence[Candidate], budget: int | 
 def _outcome(
     evaluator: Evaluator,
     candidate: Candidate,
-    gates: Sequence[Callable[[Candidate], Metrics]] = (),
+    gates: Sequence[GateOnWorker] = (),
     measured: Metrics | None = None,
     seconds: float = 0.0,
 ) -> Outcome:

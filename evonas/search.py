@@ -152,7 +152,7 @@ def _same_search(path: Path, history: History, experiment: Experiment, *, force:
         )
     for part, read_then, reads_now in (
         ("space", header.space_fingerprint, search.space.fingerprint()),
-        ("evaluator", header.evaluator_fingerprint, search.evaluator.fingerprint()),
+        ("evaluator", header.evaluator_fingerprint, search.evaluator_fingerprint()),
         ("strategy", header.strategy_fingerprint, search.strategy(EarlyExit(search.space, ())).fingerprint()),
     ):
         if read_then is not None and reads_now != read_then:

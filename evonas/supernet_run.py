@@ -103,7 +103,12 @@ def run_or_resume(experiment: SupernetExperiment, path: Path, watch: Watch) -> S
 
 
 def _train(prepared: Prepared, path: Path, header: SupernetHeader, trackers: Sequence[TrainingTracker]) -> None:
+    records = list(read_progress(path))
+
     def each_epoch(record: EpochRecord) -> None:
+        if record.epoch <= len(records):
+            return  # told already, before a worker was lost
+        records.append(record)
         for tracker in trackers:
             tracker.epoch(record)
 
@@ -113,7 +118,7 @@ def _train(prepared: Prepared, path: Path, header: SupernetHeader, trackers: Seq
 
     finished = False
     for tracker in trackers:
-        tracker.started(header, read_progress(path))
+        tracker.started(header, list(records))
     try:
         with terminable(), _enough_memory():
             prepared.trainer.train(path, header, each_epoch, each_step)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -89,7 +89,7 @@ class RayPool(WorkerPool):
         self._patience_seconds = patience_seconds
         self._queue = TaskQueue(retries, backoff_seconds)
         self._stragglers = Stragglers(straggler_factor)
-        self._calls = CallSize()
+        self._calls: defaultdict[object, CallSize] = defaultdict(CallSize)  # by fidelity
         self._idle: deque[Member] = deque()
         self._flights = Flights()
         self._refusal: EvonasError | None = None
@@ -113,7 +113,7 @@ class RayPool(WorkerPool):
     @property
     def capacity(self) -> int:  # type: ignore[override]
         """As many as there are workers or, where calls carry several, so many that the next call is there too."""
-        size = self._calls.size
+        size = max((calls.size for calls in self._calls.values()), default=1)
         return self._crew.size * (1 if size == 1 else 2 * size)
 
     def submit(self, candidates: Sequence[Candidate]) -> None:
@@ -176,7 +176,8 @@ class RayPool(WorkerPool):
         """Return an idle worker and what it should do; None if there is nothing, or no room for it."""
         if self._sharing is not None:
             return self._packed(self._sharing, now)
-        tasks = tuple(self._queue.take(self._calls.share(len(self._queue), self._crew.size), now)) or self._late(now)
+        share = self._calls[self._queue.next_fidelity].share(len(self._queue), self._crew.size)
+        tasks = tuple(self._queue.take(share, now)) or self._late(now)
         return (self._idle[0], tasks) if tasks else None
 
     def _packed(self, sharing: GpuSharing, now: float) -> tuple[Member, tuple[Task, ...]] | None:
@@ -286,7 +287,7 @@ class RayPool(WorkerPool):
         assert flight.member is not None
         self._rest(flight, work)
         if self._sharing is None:
-            self._calls.observe(len(work.outcomes), work.seconds)
+            self._calls[flight.tasks[0].fidelity].observe(len(work.outcomes), work.seconds)
         done, undone = flight.tasks[: len(work.outcomes)], flight.tasks[len(work.outcomes) :]
         self._queue.put_back(undone)
         settled: list[Outcome] = []

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from evonas.errors import require
-from evonas.evaluation import Candidate, Failure, FailureKind
+from evonas.evaluation import Candidate, Failure, FailureKind, Source
 
 LONGEST_BACKOFF_SECONDS = 60.0
 _KNOWN, _REMEMBERED = 5, 255  # durations needed to know a median, and kept for it
@@ -27,6 +27,11 @@ class Task:
     troubles: tuple[str, ...] = ()
     single: bool = False
     alone: bool = False
+
+    @property
+    def fidelity(self) -> tuple[Source | None, int | None]:
+        """Source and budget: tasks that agree in them cost about the same."""
+        return self.candidate.source, self.candidate.budget
 
     def after(self, trouble: str) -> Task:
         """Return the task with one more attempt that failed."""
@@ -56,15 +61,22 @@ class TaskQueue:
         self._tasks.extend(Task(candidate) for candidate in candidates)
 
     def take(self, count: int, now: float) -> list[Task]:
-        """Return the next tasks that are due, at most `count` that may share a call; [] if none is due."""
+        """Return the next tasks that are due, at most `count` of one fidelity that may share a call; [] if none is."""
         if self._pausing and self._pausing[0][0] <= now:
             return [heapq.heappop(self._pausing)[2]]
         taken: list[Task] = []
-        while self._tasks and len(taken) < count and not (taken and self._tasks[0].single):
+        while self._tasks and len(taken) < count:
+            if taken and (self._tasks[0].single or self._tasks[0].fidelity != taken[0].fidelity):
+                break
             taken.append(self._tasks.popleft())
             if taken[-1].single:
                 break
         return taken
+
+    @property
+    def next_fidelity(self) -> tuple[Source | None, int | None]:
+        """Source and budget of the task that comes next, of the top if there is none."""
+        return self._tasks[0].fidelity if self._tasks else (None, None)
 
     def take_first(self, fits: Callable[[Task], bool], now: float) -> Task | None:
         """Return the first task that is due and of which `fits` says yes; None if there is none."""

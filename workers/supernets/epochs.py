@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from evonas.config_supernet import Curves
 from evonas.errors import TrainingStopped
 from evonas.evaluation import NotFinite
 from evonas.space import Genome
@@ -31,13 +30,17 @@ def train_in(
     """Train from where the folder's checkpoint is to the end; of several processes one `writes`, the others train.
 
     A checkpoint holds what its epoch is told of as well: a process that is killed between writing the one and telling
-    the other leaves that to the next.
+    the other leaves that to the next. Who is told may so hear of an epoch twice.
     """
     training, recipe = parts.training, parts.recipe
-    records, seconds = _take_up(folder, parts, writes=writes), 0.0
+    records = _take_up(folder, parts)
     seconds = records[-1].seconds if records else 0.0
-    curves = Curves.model_validate(header.config["curves"])
+    curves = parts.curves
     subnets = parts.measured_subnets(curves.random_subnets, header.config["seed"])
+    if writes and (untold := records[len(read_progress(folder)) :]):
+        for record in untold:
+            after_epoch(record)
+        write_progress(folder, records)
     while training.epochs < recipe.epochs:
         started = time.perf_counter()
         rate = training.learning_rate
@@ -60,8 +63,8 @@ def train_in(
         records.append(record)
         facts = {**training.facts(), "records": [each.line() for each in records]}
         files.write(folder / CHECKPOINT, training.arrays(), facts)
-        write_progress(folder, records)
         after_epoch(record)
+        write_progress(folder, records)
     if writes:
         files.write(folder / WEIGHTS, training.trained(), {"header": header.plain()})
 
@@ -80,14 +83,11 @@ def valid_errors(parts: Parts, subnets: Mapping[str, Genome], examples: int) -> 
     return errors
 
 
-def _take_up(folder: Path, parts: Parts, *, writes: bool) -> list[EpochRecord]:
+def _take_up(folder: Path, parts: Parts) -> list[EpochRecord]:
     """Take the checkpoint up if there is one, and return the epochs that are behind it."""
     if not (folder / CHECKPOINT).exists():
         return []
     facts: Mapping[str, Any]
     arrays, facts = files.read(folder / CHECKPOINT)
     parts.training.restore(arrays, facts)
-    records = [EpochRecord.of(line) for line in facts["records"]]
-    if writes and records != read_progress(folder):
-        write_progress(folder, records)
-    return records
+    return [EpochRecord.of(line) for line in facts["records"]]

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from evonas.component import Component, checked
-from evonas.config_supernet import RECIPE, SupernetExperiment
+from evonas.config_supernet import RECIPE, Curves, SupernetExperiment
 from evonas.dataset import Dataset
 from evonas.errors import ConfigError, EvonasError
 from evonas.seeds import derive_seed, generator
@@ -27,6 +27,7 @@ class Parts:
 
     space: SearchSpace
     recipe: Recipe
+    curves: Curves
     training: Training
     train: Examples
     valid: Examples
@@ -43,7 +44,14 @@ class Parts:
         with seeded(derive_seed(experiment.seed, "weights"), torch.device("cpu")):
             supernet = _supernet(experiment.supernet, supplies)
         _try(supernet, space, train.first(2), len(data.classes), experiment)
-        return cls(space, recipe, Training(supernet, method, train, recipe, experiment.seed, ranks), train, valid)
+        return cls(
+            space,
+            recipe,
+            experiment.curves,
+            Training(supernet, method, train, recipe, experiment.seed, ranks),
+            train,
+            valid,
+        )
 
     def measured_subnets(self, random: int, seed: int) -> dict[str, Genome]:
         """Return the subnets whose errors tell how the training goes: the same at every epoch."""
