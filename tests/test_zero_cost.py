@@ -21,12 +21,13 @@ from evonas import predict, search, warm_start
 from evonas.compose import prepare
 from evonas.config import parse
 from evonas.early_exit import receipt
-from evonas.errors import ComponentError, ConfigError
+from evonas.errors import ComponentError, ConfigError, RunFolderError
 from evonas.evaluation import Candidate, Evaluation, Evaluator, Failure, FailureKind, Metric, Source, evaluate
 from evonas.goals import Objective
 from evonas.history import History
 from evonas.measurements import measurements
 from evonas.predictor import Encoding
+from evonas.space import Genome, Metrics, SearchSpace
 from evonas.spaces.table import Table
 from evonas.workers.datasets import digits
 from evonas.workers.proxies.naswot import naswot
@@ -165,6 +166,42 @@ def test_a_score_that_has_no_worst_value_asks_for_one() -> None:
     jacob_cov = {**SCORED, "proxies": ["jacob_cov"]}
     with pytest.raises(ConfigError, match=r"say it with \{metric: jacob_cov, worst: \.\.\.\}"):
         prepare(parse({**TINY, "evaluator": jacob_cov, "objectives": ["jacob_cov", "macs"]}))
+
+
+class Kept(Evaluator):
+    """Scores by a number that it reads on the driver, and that workers must be handed."""
+
+    source = Source.ZERO_COST
+    metrics = (Metric("kept", maximize=True, worst=0.0),)
+
+    def __init__(self, space: SearchSpace, seed: int, *, file: Path) -> None:
+        super().__init__(space, seed)
+        self.file, self.value = Path(file), float("nan")
+
+    def share(self) -> object:
+        return float(self.file.read_text())
+
+    def adopt(self, shared: object) -> None:
+        assert isinstance(shared, float)
+        self.value = shared
+
+    def fingerprint(self) -> str:
+        return self.file.read_text()
+
+    def measure(self, genome: Genome, budget: int | None) -> Metrics:
+        return {"kept": self.value}
+
+
+def test_what_a_gate_reads_reaches_workers_and_decides_whether_a_run_is_resumed(tmp_path: Path) -> None:
+    file = tmp_path / "kept.txt"
+    file.write_text("3.0")
+    gates = [{"metric": "kept", "at_least": 1, "evaluator": {"use": "test_zero_cost:Kept", "file": str(file)}}]
+    experiment = parse({**TINY, "evaluator": {"epochs": 1, "batch_size": 50}, "gates": gates, "evaluations": 2})
+    path, history = search.run(experiment, tmp_path / "gated")
+    assert [e.metrics["kept"] for e in history.evaluations] == [3.0, 3.0]
+    file.write_text("2.0")
+    with pytest.raises(RunFolderError, match="evaluator"):
+        search.resume(path, ["evaluations=3"])
 
 
 def test_a_score_turns_networks_away_before_they_are_trained(scored: tuple[Path, History], tmp_path: Path) -> None:

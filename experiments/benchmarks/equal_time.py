@@ -1,6 +1,6 @@
 """One search on Fashion-MNIST by five methods at equal wall time: which finds the best front, and how soon?
 
-    python experiments/benchmarks/equal_time.py [--seeds 2] [--seconds 300] [--only NAME ...] [--runs FOLDER] [...]
+    python experiments/benchmarks/equal_time.py [--seeds 2] [--seconds 240] [--only NAME ...] [--runs FOLDER] [...]
 
 All search `experiments/fashion_mnist.yaml` (10,000 training images; error and MACs) on 2 workers for so many seconds:
 
@@ -56,20 +56,29 @@ def main(arguments: Sequence[str] | None = None) -> None:
     fronts = {(name, seed): _search(options, name, seed) for seed in range(options.seeds) for name in options.only}
     chosen = {key: [_spread(history, options.members) for history in at] for key, at in fronts.items()}
     wanted = {genome for fronts_ in chosen.values() for front in fronts_ for genome in front}
-    again = retrained(options.runs / "retrained", wanted, [f"evaluator.epochs={options.epochs}"])
+    again = retrained(
+        options.runs / f"retrained-{options.epochs}-epochs", wanted, [f"evaluator.epochs={options.epochs}"]
+    )
     goals = next(iter(fronts.values()))[-1].goals
+    if failed := wanted - again.keys():
+        print(f"{len(failed)} networks failed when they were trained again, and are left out", file=sys.stderr)
     reached = {key: [_hypervolume(front, again, goals) for front in at] for key, at in chosen.items()}
     _print(options, fronts, reached)
 
 
 def _search(options: argparse.Namespace, name: str, seed: int) -> list[History]:
     """Search, unless that was done, and return what was known after each share of the time."""
-    folder: Path = options.runs / f"seed-{seed}"
+    folder: Path = options.runs / f"{options.seconds:g}-seconds-{options.epochs}-epochs" / f"seed-{seed}"
     path, settings = folder / name.replace(" ", "-"), [f"seed={seed}", f"evaluator.epochs={options.epochs}"]
+    if name == INHERITED:
+        path = folder / f"{INHERITED}-{options.supernet_epochs}"
     spent = 0.0
     if name == INHERITED:
         training = [f"seed={seed}", f"recipe.epochs={options.supernet_epochs}", "cpus=2"]
-        weights, spent = supernet(folder / "supernet", [*training, f"curves.every={options.supernet_epochs}"])
+        weights, spent = supernet(
+            folder / f"supernet-{options.supernet_epochs}-epochs",
+            [*training, f"curves.every={options.supernet_epochs}"],
+        )
         evaluator = "{" + f"use: evonas.workers.inherited:Inherited, supernet: {weights}" + "}"
         settings = [f"seed={seed}", f"strategy={NSGA2}", f"evaluator={evaluator}"]
     else:
@@ -89,9 +98,8 @@ def _spread(history: History, members: int) -> list[Genome]:
 
 
 def _hypervolume(front: Sequence[Genome], again: Mapping[Genome, Metrics], goals: Goals) -> float:
-    if not front:
-        return 0.0
-    return normalised_hypervolume(np.array([goals.losses(again[genome]) for genome in front]), goals)
+    losses = [goals.losses(again[genome]) for genome in front if genome in again]
+    return normalised_hypervolume(np.array(losses), goals) if losses else 0.0
 
 
 def _print(
