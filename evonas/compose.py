@@ -191,6 +191,7 @@ def prepare(experiment: Experiment, first: Sequence[Genome] | None = None) -> Se
     evaluator = _evaluator(recipe, space, data)
     if experiment.recipe:
         recipe_genes.check(experiment.recipe, experiment.evaluator, evaluator, _supplies(recipe, space, data))
+    _check_plateau(experiment, evaluator)
     shared = Shared(data, [each.share() for each in _measuring_all(evaluator)])
     sampled = sample_costs(space)
     gates = [_gate(gate, sampled) for gate in experiment.gates if gate.evaluator is None and gate.metric in costs]
@@ -326,7 +327,12 @@ def _evaluator(recipe: ExperimentRecipe, space: SearchSpace, data: Dataset | Non
     supplies = _supplies(recipe, space, data)
     evaluator: Evaluator = checked(recipe.evaluator, Evaluator).build(supplies)
     if recipe.gates:
-        evaluator.gates = [WorkerGate(gate, _measuring(gate, component, supplies)) for gate, component in recipe.gates]
+        rungs = [evaluator.at(fidelity.source) for fidelity in evaluator.fidelities]
+        own = {metric.name for rung in rungs for metric in rung.metrics}
+        evaluator.gates = [
+            WorkerGate(gate, _measuring(gate, component, supplies), clashes=gate.metric in own)
+            for gate, component in recipe.gates
+        ]
     return evaluator
 
 
@@ -340,6 +346,14 @@ def _measuring(gate: Gate, component: Component, supplies: Mapping[str, object])
     if gate.metric not in names:
         raise GateError(f"gates: '{gate.metric}' is not measured by {component.use}{nearest(gate.metric, names)}")
     return evaluator
+
+
+def _check_plateau(experiment: Experiment, evaluator: Evaluator) -> None:
+    if experiment.plateau is not None and len(evaluator.fidelities) > 1:
+        raise ConfigError(
+            "'plateau' looks at candidates in the order of their asking, and with several fidelities those of the top "
+            "come in the order in which they have climbed: leave it out, or use one fidelity"
+        )
 
 
 def _measuring_all(evaluator: Evaluator) -> list[Evaluator]:

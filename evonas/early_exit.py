@@ -49,10 +49,15 @@ class Gate:
 
 @dataclass(frozen=True, slots=True)
 class WorkerGate:
-    """A gate on what `evaluator` measures, a proxy or a prediction: one of `Evaluator.gates`."""
+    """A gate on what `evaluator` measures, a proxy or a prediction: one of `Evaluator.gates`.
+
+    What it has measured is kept under the metric's name; where that `clashes` with a metric of the evaluation, as a
+    predicted error does with the error, the source is put before it: `predicted_valid_error`.
+    """
 
     gate: Gate
     evaluator: Evaluator
+    clashes: bool = False
 
     def __call__(self, candidate: Candidate) -> Metrics:
         """Return the measured value; raise Rejected if it is out of bounds."""
@@ -63,7 +68,7 @@ class WorkerGate:
         if not gate.passes(value):
             low = gate.at_least is not None and not value >= gate.at_least
             raise Rejected(gate.name, value, (gate.at_least if low else gate.at_most) or 0.0)
-        return {gate.metric: value}
+        return {f"{self.evaluator.source}_{gate.metric}" if self.clashes else gate.metric: value}
 
 
 class EarlyExit:

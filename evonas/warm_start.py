@@ -26,9 +26,11 @@ def genomes(path: Path, space: SearchSpace) -> list[Genome]:
         raise ConfigError(
             f"'warm_start' names {path}, whose networks have other genes than this space: name a run of the same space"
         )
-    evaluations = history.evaluations
+    evaluations = history.measured
     if not evaluations:
-        raise ConfigError(f"'warm_start' names {path}, which has no evaluation yet: let it evaluate networks first")
+        raise ConfigError(
+            f"'warm_start' names {path}, which has evaluated nothing at its top fidelity: let it evaluate networks first"
+        )
     losses = np.array([history.goals.losses(evaluation.metrics) for evaluation in evaluations])
     violations = np.array([history.goals.violation(evaluation.metrics) for evaluation in evaluations])
     rank, room = np.zeros(len(losses), dtype=int), np.zeros(len(losses))

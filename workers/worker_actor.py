@@ -108,6 +108,8 @@ def build_evaluator(recipe: EvaluatorRecipe | bytes, shared: object = None) -> E
         unpacked: EvaluatorRecipe = pickle.loads(recipe) if isinstance(recipe, bytes) else recipe
         evaluator = unpacked.build(shared)
         evaluator.prepare()
+        for gate in evaluator.gates:
+            gate.evaluator.prepare()
         return evaluator
     except EvonasError:
         raise

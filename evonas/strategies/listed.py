@@ -21,15 +21,15 @@ class Listed(Strategy):
     ) -> None:
         super().__init__(space, goals, admit, seed)
         self._listed = [space.validate(genome) for genome in genomes]
+        self._looked_at = 0
 
     def ask(self, limit: int) -> list[Candidate]:
         """Return up to `limit` of those that were not proposed yet."""
         genomes: dict[Genome, None] = {}
-        for genome in self._listed:
-            if len(genomes) == limit:
-                break
-            if (fresh := self.fresh(genome, genomes)) is not None:
+        while len(genomes) < limit and self._looked_at < len(self._listed):
+            if (fresh := self.fresh(self._listed[self._looked_at], genomes)) is not None:
                 genomes[fresh] = None
+            self._looked_at += 1
         asked = [Candidate(id_, genome, generation=0) for id_, genome in enumerate(genomes, self._next_id)]
         self.adopt(asked)
         return asked

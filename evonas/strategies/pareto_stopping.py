@@ -60,9 +60,13 @@ class ParetoStopping(Strategy):
     nothing is stopped. A share `checked` of those to be stopped is trained to the end all the same, so that false stops
     can be counted (`savings`).
 
-    Front and curves are those of the outcomes that `strategy` surely had when it proposed the network (`settled`), so a
-    search is the same on any number of workers. A search's `evaluations` count at every rung. No paper describes this
-    rule; Optuna, whose pruners stop trials of one objective, refuses to prune where there are several.
+    Front and curves are those of the outcomes that `strategy` surely had when it proposed the network (`settled`), so
+    what is stopped does not depend on the number of workers. With `networks` the search ends when so many have been
+    trained to the end or stopped, and is the same on any number of workers. A search's `evaluations`, which count at
+    every rung, are its limit as well; where they cut it short, which rungs come last depends on the workers.
+
+    No paper describes this rule; Optuna, whose pruners stop trials of one objective, refuses to prune where there are
+    several.
     """
 
     def __init__(
@@ -76,8 +80,12 @@ class ParetoStopping(Strategy):
         strategy: Component = Component("evonas.strategies.pymoo_nsga2:NSGA2"),
         least_curves: int = 8,
         checked: float = 0.1,
+        networks: int | None = None,
     ) -> None:
         super().__init__(space, goals, admit, seed)
+        require(
+            "networks", networks, networks is None or networks >= 1, "1 or more, or null for no end but evaluations"
+        )
         require("least_curves", least_curves, least_curves >= 1, "1 or more")
         require("checked", checked, 0 <= checked <= 1, "a share, from 0 to 1")
         top = list(fidelities)[-1]
@@ -87,7 +95,7 @@ class ParetoStopping(Strategy):
                 "ParetoStopping judges trainings at rungs, and the evaluator has none: give it some, such as "
                 "evaluator.rungs=[1, 2, 4] of evonas.workers.trained:Trained, or take its 'strategy' alone"
             )
-        self.least_curves, self.checked = least_curves, checked
+        self.least_curves, self.checked, self.networks = least_curves, checked, networks
         self._inner = _inner(strategy, {"space": space, "goals": goals, "admit": admit, "seed": seed})
         self.most_open = self._inner.most_open
         costs = space.costs(space.smallest())
@@ -100,7 +108,11 @@ class ParetoStopping(Strategy):
         """Return networks that go on to their next rung and, if there is room left, new ones."""
         climbing = [self._networks[number] for number, _ in zip(self._climbing, range(limit), strict=False)]
         asked = [self._at_rung(network.candidate, len(network.curve)) for network in climbing]
-        new = self._inner.ask(limit - len(asked)) if len(asked) < limit else []
+        room = limit - len(asked)
+        left = room if self.networks is None else self.networks - len(self._networks)
+        self._inner.warm_start = self.warm_start
+        new = self._inner.ask(min(room, left)) if min(room, left) > 0 else []
+        new = new if self.networks is None else new[:left]
         asked += [self._at_rung(candidate, 0) for candidate in new]
         self._take(asked, new)
         return asked
@@ -134,8 +146,13 @@ class ParetoStopping(Strategy):
             self._climbing.append(number)
 
     def remarks(self, evaluations: Sequence[Evaluation]) -> Mapping[str, float]:
-        """Return the savings."""
-        return asdict(self.savings(evaluations))
+        """Return the savings, and what the inner strategy has to say of the networks trained to the end."""
+        finished = [network.evaluation for network in self._networks.values() if network.evaluation is not None]
+        return {**self._inner.remarks(finished), **asdict(self.savings(evaluations))}
+
+    def fingerprint(self) -> str | None:
+        """Return that of the inner strategy."""
+        return self._inner.fingerprint()
 
     def savings(self, evaluations: Iterable[Evaluation]) -> Savings:
         """Return what was saved in a search of these evaluations, all of which were told."""
