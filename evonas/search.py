@@ -212,7 +212,7 @@ def _pool(search: Search, path: Path, history: History) -> WorkerPool:
     supplies = {"recipe": replace(search.recipe, run_folder=path.absolute()), "shared": search.shared}
     pool: WorkerPool = checked(search.experiment.pool, WorkerPool).build(supplies)
     if cache is None:
-        return ParentPool(pool, history) if search.evaluator.inherits else pool
+        return ParentPool(pool, history.outcomes) if search.evaluator.inherits else pool
     if search.evaluator.inherits:
         raise ConfigError(
             f"'cache' keeps evaluations that follow from network, seed and options, and those of "
