@@ -50,7 +50,7 @@ def test_what_has_another_shape_stays_as_it_was_built(tmp_path: Path) -> None:
     weights(tmp_path).hand_on(heir, CHILD, [(2, 0, 1)])
     changed = {name for name, value in heir.state_dict().items() if not torch.equal(value, fresh[name])}
     assert {name for name in fresh if fresh[name].shape != parent[name].shape} == {"0.weight", "3.weight"}
-    assert changed == {"7.weight", "7.bias"} or changed == {"8.weight", "8.bias"}
+    assert changed == {"8.weight", "8.bias"}
 
 
 @pytest.mark.parametrize("other", ["seed", "network"])
