@@ -65,6 +65,8 @@ class Candidate:
 
     Without `source` and `budget` it is measured at the evaluator's top fidelity; without `source` alone, at the top's.
     One that has climbed from a lower fidelity names the candidate that it was there as its parent.
+
+    `parent_genomes` are for evaluators that inherit, see `ParentPool`: elsewhere there are none, nor in a journal.
     """
 
     id: int
@@ -73,6 +75,7 @@ class Candidate:
     parents: tuple[int, ...] = ()
     budget: int | None = None
     source: Source | None = None
+    parent_genomes: tuple[Genome, ...] = ()
 
     @property
     def at_top(self) -> bool:
@@ -80,7 +83,8 @@ class Candidate:
         return self.budget is None and self.source is None
 
     def __reduce__(self) -> Reduced:
-        return Candidate, (self.id, self.genome, self.generation, self.parents, self.budget, self.source)
+        fidelity = self.budget, self.source
+        return Candidate, (self.id, self.genome, self.generation, self.parents, *fidelity, self.parent_genomes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +189,8 @@ class Evaluator(ABC):
     """What `measure` returns, besides the space's static costs."""
     recipe_options: Collection[str] = ()
     """The options that an experiment may search as recipe genes: `measure` follows `space.recipe(genome)` in them."""
+    inherits: bool = False
+    """Whether what is measured of a candidate depends on its parents too: `measure_child` is asked for it then."""
     gates: Sequence[GateOnWorker] = ()
     """What a candidate must pass before it is measured, at any fidelity, the cheapest first; `compose` sets them."""
 
@@ -207,6 +213,13 @@ class Evaluator(ABC):
 
         `budget` is that of one of the fidelities; an evaluator without budgets may leave it unread.
         """
+
+    def measure_child(self, genome: Genome, budget: int | None, parents: Sequence[Genome]) -> Metrics:
+        """Return the metrics of a genome that was bred from `parents`, one or more, each measured at the top before.
+
+        Asked where the evaluator `inherits`. Its numbers depend on what it measured of the parents, in the same run.
+        """
+        return self.measure(genome, budget)
 
     def measure_many(self, genomes: Sequence[Genome], budget: int | None) -> list[Metrics]:
         """Return the metrics of several genomes, each as `measure` returns them: override where a batch is cheaper.
@@ -366,7 +379,10 @@ def _outcome(
 def _complete(evaluator: Evaluator, candidate: Candidate, measured: Metrics | None) -> dict[str, float]:
     """Return static costs and measured metrics as plain finite numbers, or raise."""
     if measured is None:
-        measured = evaluator.measure(candidate.genome, candidate.budget)
+        if candidate.parent_genomes:
+            measured = evaluator.measure_child(candidate.genome, candidate.budget, candidate.parent_genomes)
+        else:
+            measured = evaluator.measure(candidate.genome, candidate.budget)
     if missing := [metric.name for metric in evaluator.metrics if metric.name not in measured]:
         raise KeyError(f"{type(evaluator).__name__}.measure declares {', '.join(missing)} and did not return it")
     metrics = {n: float(value) for n, value in {**evaluator.space.costs(candidate.genome), **measured}.items()}

@@ -11,7 +11,7 @@ from evonas.errors import ConfigError
 from evonas.space import Gene, Genome, Metrics, SearchSpace
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
 
 class JointSpace(SearchSpace):
@@ -67,6 +67,12 @@ class JointSpace(SearchSpace):
     def activations(self, genome: Genome) -> int | None:
         """Return what the architecture keeps for the backward pass."""
         return self.architectures.activations(self.split(genome)[0])
+
+    def morph(
+        self, parent: Genome, child: Genome, weights: Mapping[str, Tensor], fresh: Mapping[str, Tensor]
+    ) -> Mapping[str, Tensor]:
+        """Return what the architectures make of it."""
+        return self.architectures.morph(self.split(parent)[0], self.split(child)[0], weights, fresh)
 
     def sample(self, rng: np.random.Generator) -> Genome:
         """Draw an architecture as its space does, and a recipe, uniform over its options."""

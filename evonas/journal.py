@@ -265,7 +265,7 @@ class _Decoder:
                 return Header(**record)
             case "asked":
                 asked = [
-                    Candidate(i, tuple(g), n, tuple(p), b, *map(Source, source))
+                    Candidate(i, tuple(g), n, tuple(p), b, Source(source[0]) if source else None)
                     for i, g, n, p, b, *source in record["candidates"]
                 ]
                 if known := [candidate.id for candidate in asked if candidate.id in self._candidates]:

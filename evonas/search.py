@@ -22,6 +22,7 @@ from evonas.errors import ConfigError, RunFolderError
 from evonas.forecast import take_along
 from evonas.history import JOURNAL, History
 from evonas.journal import Continued, Event, Header, Journal
+from evonas.parent_pool import ParentPool
 from evonas.plateau import Plateau
 from evonas.pool import WorkerPool
 from evonas.reports.result import write_result
@@ -199,7 +200,11 @@ def _search(
                 tracker.started(history)
                 tracker.closed(history)
             return history
-        with terminable(), closing(_pool(search, path)) as pool, terminable():  # Ray takes the signal when it starts
+        with (
+            terminable(),
+            closing(_pool(search, path, history)) as pool,
+            terminable(),
+        ):  # Ray takes the signal when it starts
             _warn_of_idle_workers(strategy, pool)
             controller = Controller(
                 strategy=strategy,
@@ -250,13 +255,19 @@ def _finished(history: History, evaluations: int) -> bool:
     return spent and not history.pending and history.closed is not None
 
 
-def _pool(search: Search, path: Path) -> WorkerPool:
-    """Return the pool of the experiment, behind the cache that it names."""
+def _pool(search: Search, path: Path, history: History) -> WorkerPool:
+    """Return the pool of the experiment, behind the cache that it names, or what children need to inherit."""
     cache = None if search.experiment.cache is None else Cache(search.experiment.cache)
     supplies = {"recipe": replace(search.recipe, run_folder=path.absolute()), "shared": search.shared}
     pool: WorkerPool = checked(search.experiment.pool, WorkerPool).build(supplies)
     if cache is None:
-        return pool
+        return ParentPool(pool, history.outcomes) if search.evaluator.inherits else pool
+    if search.evaluator.inherits:
+        raise ConfigError(
+            f"'cache' keeps evaluations that follow from network, seed and options, and those of "
+            f"{search.experiment.evaluator.use} depend on what the search bred before: say cache=null, or let it "
+            f"inherit nothing"
+        )
     if type(pool).clock is not WorkerPool.clock:
         raise ConfigError(
             f"'cache' keeps evaluations with the time that they took, and {search.experiment.pool.use} only pretends "

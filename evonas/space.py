@@ -14,7 +14,7 @@ import numpy as np
 from evonas.errors import GenomeError
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
 Genome = tuple[int, ...]
 """One option index per gene: hashable, a line of JSON, nothing more."""
@@ -75,6 +75,18 @@ class SearchSpace(ABC):
     def fingerprint(self) -> str | None:
         """Return a hash of what it reads besides code and options, as a table; None if it reads nothing."""
         return None
+
+    def morph(
+        self, parent: Genome, child: Genome, weights: Mapping[str, Tensor], fresh: Mapping[str, Tensor]
+    ) -> Mapping[str, Tensor]:
+        """Return the state that the child's network starts from, made of the `weights` that its parent's has come to.
+
+        `fresh` is the state of the child's network as it was built. Both are states as torch's `state_dict` returns
+        them, and are not written to. Tensors of equal name and shape are the parent's, and others fresh, unless
+        overridden: a space that knows better lets the child compute what its parent computes, wherever it can.
+        """
+        alike = {name for name, value in fresh.items() if name in weights and weights[name].shape == value.shape}
+        return {name: weights[name] if name in alike else value for name, value in fresh.items()}
 
     def recipe(self, genome: Genome) -> Mapping[str, Any]:
         """Return the options of training that the genome chooses: none, unless recipe genes have joined the space."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import groupby, permutations, product
@@ -12,7 +13,7 @@ from evonas.space import Gene, Genome, Metrics, SearchSpace
 from evonas.spaces.sizes import image_shape, whole_number
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
 OPERATIONS = ("none", "skip_connect", "conv_1x1", "conv_3x3", "avg_pool_3x3")
 """The options of every gene, in the order of the published table."""
@@ -88,6 +89,14 @@ class Cell201(SearchSpace):
         tensors, sees_input = _kept(self.validate(genome))
         skeleton, head, cells, last_cell = self._sizes
         return head + (skeleton + tensors * cells if sees_input else tensors * last_cell)
+
+    def morph(
+        self, parent: Genome, child: Genome, weights: Mapping[str, Tensor], fresh: Mapping[str, Tensor]
+    ) -> Mapping[str, Tensor]:
+        """Return the state that a child starts from, see SearchSpace and `cell201_morphism`."""
+        from evonas.spaces.cell201_morphism import morphed
+
+        return morphed(parent, child, weights, fresh)
 
     def canonical(self, genome: Genome) -> Genome:
         """Return the cheapest genome with the same network: fewest params, then macs, then the smallest tuple.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -12,7 +12,7 @@ from evonas.space import Gene, Genome, Metrics, SearchSpace
 from evonas.spaces.sizes import image_shape, is_whole, whole_number
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
 OPERATIONS = ("identity", "mb3_k3", "mb6_k5")
 """The options of every gene, in the order of the published table."""
@@ -83,6 +83,14 @@ class Macro(SearchSpace):
         """
         fixed, layers = self._sizes
         return fixed + sum(sizes[index] for sizes, index in zip(layers, self.validate(genome), strict=True))
+
+    def morph(
+        self, parent: Genome, child: Genome, weights: Mapping[str, Tensor], fresh: Mapping[str, Tensor]
+    ) -> Mapping[str, Tensor]:
+        """Return the state that a child starts from, see SearchSpace and `macro_morphism`."""
+        from evonas.spaces.macro_morphism import morphed
+
+        return morphed(parent, child, weights, fresh)
 
     def canonical(self, genome: Genome) -> Genome:
         """Return the genome of the same network whose identities come as early as they can.

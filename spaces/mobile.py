@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain
@@ -16,7 +16,7 @@ from evonas.spaces.mobile_skeletons import SKELETONS
 from evonas.spaces.sizes import ascending, image_shape, whole_number
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
 _FRACTIONS = ("expansions", "widths")
 
@@ -92,6 +92,14 @@ class Mobile(SearchSpace):
         returns, and the product of squeeze-and-excite both factors; sums, means and resizing keep nothing.
         """
         return self.plan(self.validate(genome)).price().activations
+
+    def morph(
+        self, parent: Genome, child: Genome, weights: Mapping[str, Tensor], fresh: Mapping[str, Tensor]
+    ) -> Mapping[str, Tensor]:
+        """Return the state that a child starts from, see SearchSpace and `mobile_morphism`."""
+        from evonas.spaces.mobile_morphism import morphed
+
+        return morphed(weights, fresh)
 
     def canonical(self, genome: Genome) -> Genome:
         """Return the genome of the same network that has the first options wherever others change nothing.

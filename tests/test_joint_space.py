@@ -92,6 +92,15 @@ def test_validation_is_the_architecture_s_too() -> None:
         JointSpace(Half(), RECIPE).validate([1, 1, 0, 2, 1, 1])
 
 
+def test_weights_are_inherited_as_the_architectures_say() -> None:
+    class Noting(TinySpace):
+        def morph(self, parent, child, weights, fresh):  # type: ignore[no-untyped-def]
+            return {**fresh, "told": (parent, child)}
+
+    joint = JointSpace(Noting(), RECIPE)
+    assert joint.morph((0, 1, 0, 2, 1, 1), (1, 1, 0, 0, 0, 0), {}, {})["told"] == ((0, 1, 0), (1, 1, 0))
+
+
 def test_predictors_see_recipes_as_genes_and_numbers_as_numbers() -> None:
     features = Encoding(JOINT)([(2, 1, 0, 2, 1, 1), (0, 0, 0, 0, 0, 0)])
     assert features.sizes == (3, 3, 2, 3, 2, 2)

@@ -103,6 +103,16 @@ def test_fidelities_are_those_of_the_rungs_cheapest_first() -> None:
     assert ladder().fidelities == [Fidelity(Source.ZERO_COST), Fidelity(trained, 1), Fidelity(trained)]
 
 
+def test_children_inherit_at_the_top_if_the_top_does(tmp_path: Path) -> None:
+    heirs = Component("evonas.workers.trained:Trained", {"epochs": 2, "inherit": "parents", "inherited_epochs": 1})
+    evaluator = ladder(GUESS, heirs, run_folder=tmp_path)
+    evaluator.measure(GENOMES[0], None)
+    child = evaluate(evaluator, Candidate(1, GENOMES[1], 1, (0,), parent_genomes=(GENOMES[0],)))
+    assert isinstance(child, Evaluation)
+    assert child.metrics["total_epochs"] == 3.0
+    assert (evaluator.inherits, ladder().inherits) == (True, False)
+
+
 def test_each_candidate_is_measured_by_the_rung_of_its_source_with_exact_costs(tmp_path: Path) -> None:
     evaluator, alone = ladder(run_folder=tmp_path), Trained(TinySpace(), DATA, 3, epochs=2)
     costs = TinySpace().costs(GENOMES[0])

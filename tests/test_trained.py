@@ -19,7 +19,7 @@ from tiny_space import TinySpace
 from torch import Tensor, nn
 
 from evonas.dataset import Dataset, Split
-from evonas.errors import ConfigError, ResourceError
+from evonas.errors import ConfigError, DataError, ResourceError
 from evonas.evaluation import Candidate, Evaluation, Evaluator, Failure, FailureKind, Fidelity, Source, evaluate
 from evonas.joint_space import JointSpace
 from evonas.pareto import untimed
@@ -172,6 +172,66 @@ def test_a_genome_that_chooses_fewer_epochs_than_a_rung_has_reached_its_end_ther
     for budget in (1, 3, None):
         assert untimed(evaluator.measure((*GENOME, 0), budget)) == untimed(scratch.measure((*GENOME, 0), budget))
     assert evaluator.measure((*GENOME, 0), 3)["epochs"] == 2.0
+
+
+class TestTrainedThatInherits(EvaluatorContract):
+    def evaluator(self, seed: int) -> Evaluator:
+        return Trained(TinySpace(), DATA, seed, epochs=2, inherit="parents", inherited_epochs=1)
+
+
+PARENT = (2, 1, 0)
+
+
+def inheriting(folder: Path | None, **options: object) -> Trained:
+    """Return what another worker of the same run would build."""
+    given = {"epochs": 4, "inherit": "parents", "inherited_epochs": 2, "shift": 1, **options}
+    return Trained(TinySpace(), DATA, 5, folder, **given)  # type: ignore[arg-type]
+
+
+def test_a_child_goes_on_from_its_parent_for_the_end_of_the_schedule(tmp_path: Path) -> None:
+    parent = inheriting(tmp_path).measure(PARENT, None)
+    assert (parent["epochs"], parent["total_epochs"]) == (4.0, 4.0)
+    heir = inheriting(tmp_path)
+    heir.recipe = Watched(epochs=4, batch_size=200, learning_rate=0.1)
+    Watched.rates.append([])
+    child = heir.measure_child(GENOME, None, [PARENT])
+    assert (child["epochs"], child["total_epochs"]) == (2.0, 6.0)
+    assert Watched.rates[-1] == [Recipe.learning_rate_at(heir.recipe, 3), 0.0]
+    grandchild = inheriting(tmp_path).measure_child((2, 2, 1), None, [PARENT, GENOME])
+    assert grandchild["total_epochs"] == 8.0, "of the nearest, not the first"
+
+
+def test_who_has_no_parent_is_trained_as_if_nobody_inherited(tmp_path: Path) -> None:
+    alone = inheriting(None, inherit=None).measure(GENOME, None)
+    assert untimed(inheriting(tmp_path).measure(GENOME, None)) == untimed({**alone, "total_epochs": 4.0})
+    assert "total_epochs" not in {metric.name for metric in inheriting(None, inherit=None).metrics}
+
+
+def test_a_child_is_the_same_on_any_worker_and_when_it_is_measured_again(tmp_path: Path) -> None:
+    inheriting(tmp_path).measure(PARENT, None)
+    children = [untimed(inheriting(tmp_path).measure_child(GENOME, None, [PARENT])) for _ in range(2)]
+    assert children[0] == children[1] != untimed(inheriting(None).measure(GENOME, None))
+
+
+def test_an_exact_child_knows_before_it_is_trained_what_its_parent_knew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    space = Cell201(stem_channels=2, cells_per_stage=1, stages=2, input_shape=(1, 8, 8))
+    evaluator = Trained(space, DATA, 0, tmp_path, inherit="parents", epochs=2, inherited_epochs=2)
+    parent = evaluator.measure((2, 0, 3, 0, 0, 1), None)
+    monkeypatch.setattr(Training, "_epoch", lambda training, epoch: 1.0)
+    child = evaluator.measure_child((3, 2, 3, 3, 0, 1), None, [(2, 0, 3, 0, 0, 1)])
+    assert child["valid_loss"] == pytest.approx(parent["valid_loss"], abs=1e-5)
+    assert child["valid_error"] == parent["valid_error"]
+    assert evaluator.measure((3, 2, 3, 3, 0, 1), None)["valid_loss"] != pytest.approx(parent["valid_loss"], abs=1e-3)
+
+
+def test_who_was_stopped_early_is_nobody_s_parent(tmp_path: Path) -> None:
+    inheriting(tmp_path).measure(PARENT, 1)
+    with pytest.raises(DataError, match="are not whole in"):
+        inheriting(tmp_path).measure_child(GENOME, None, [PARENT])
+    with pytest.raises(ConfigError, match="takes weights from a run folder"):
+        inheriting(None).measure_child(GENOME, None, [PARENT])
 
 
 def test_fidelities_are_the_rungs_and_the_whole_recipe() -> None:
@@ -352,6 +412,9 @@ def test_tables_are_trained_too() -> None:
         ({"rungs": [3, 1]}, "'rungs' must be ascending numbers of epochs, from 1 to below the recipe's 8, and is"),
         ({"rungs": [1, 8]}, "'rungs' must be ascending numbers of epochs, from 1 to below the recipe's 8, and is"),
         ({"rungs": [0, 2]}, "'rungs' must be ascending"),
+        ({"inherit": "parents", "inherited_epochs": 9}, "'inherited_epochs' must be 1 to the recipe's 8, and is 9"),
+        ({"inherit": "parents", "inherited_epochs": 0}, "'inherited_epochs' must be 1 to the recipe's 8, and is 0"),
+        ({"inherit": "parents", "rungs": [1]}, "'inherit' and 'rungs' exclude each other"),
     ],
 )
 def test_options_out_of_range_are_refused_at_once(options: dict[str, float], told: str) -> None:

@@ -89,3 +89,11 @@ def test_without_a_folder_around_it_nothing_is_kept_and_that_is_said_once(
     assert [record.message.partition(":")[0] for record in caplog.records] == [
         f"weights cannot be kept in {store.folder} ([Errno 2] No such file or directory"
     ]
+
+
+def test_who_must_know_that_it_is_kept_is_told_if_it_is_not(tmp_path: Path) -> None:
+    store = WeightStore(tmp_path / "weights")
+    store.keep("a key", TENSORS, FACTS)
+    assert store.load("a key") is not None
+    with pytest.raises(FileNotFoundError):
+        WeightStore(tmp_path / "nobody's" / "weights").keep("a key", TENSORS, FACTS)

@@ -49,6 +49,7 @@ class Ladder(Evaluator):
         self.source = self._top.source
         self.metrics = self._top.metrics
         self.recipe_options = self._top.recipe_options
+        self.inherits = self._top.inherits
 
     @property
     def fidelities(self) -> Sequence[Fidelity]:
@@ -66,6 +67,10 @@ class Ladder(Evaluator):
     def measure(self, genome: Genome, budget: int | None) -> Metrics:
         """Return what the top measures."""
         return self._top.measure(genome, budget)
+
+    def measure_child(self, genome: Genome, budget: int | None, parents: Sequence[Genome]) -> Metrics:
+        """Return what the top measures of a child."""
+        return self._top.measure_child(genome, budget, parents)
 
     def fingerprint(self) -> str | None:
         """Return a hash of what the rungs read; None if none reads anything."""

@@ -1,4 +1,4 @@
-"""The evaluator that trains every candidate, from scratch or from where a lower rung has left it."""
+"""The evaluator that trains every candidate: from scratch, from a parent's weights, or from where a rung left it."""
 
 from __future__ import annotations
 
@@ -22,11 +22,12 @@ from evonas.workers.recipe import Recipe
 
 if TYPE_CHECKING:
     from evonas.workers.examples import Examples
+    from evonas.workers.parent_weights import ParentWeights
     from evonas.workers.training import Epoch, Training
     from evonas.workers.weight_store import WeightStore
 
 WEIGHTS = "weights"
-"""The folder, in a run folder, of what trainings that may go on have come to."""
+"""The folder, in a run folder, of what trainings have come to from which others go on."""
 
 _REHEARSED_STEPS = 3
 
@@ -45,11 +46,17 @@ class Trained(Evaluator):
     the bit on a CPU. What is not there is trained from scratch; files go when their network has been trained to the
     end. `seconds` are those that this evaluation took, and `epochs` all that the network was trained for.
 
+    With `inherit: parents` the weights of every network are kept there, and a child starts from those of its nearest
+    parent, which `SearchSpace.morph` brings to its own shapes: Net2Net (Chen et al., ICLR 2016), where the space knows
+    how. It trains for the last `inherited_epochs` of the recipe's schedule, at the low learning rates of its end, with
+    an optimizer that starts anew. Networks without a parent are trained from scratch, for all epochs. `epochs` are then
+    those that this evaluation trained, and `total_epochs` those of its ancestors too.
+
     `device` "auto" is what the pool gave to the worker, see `devices`.
     """
 
     source = Source.TRAINED
-    metrics = (
+    metrics: Sequence[Metric] = (
         Metric("valid_error", worst=1.0),
         Metric("valid_accuracy", maximize=True, worst=0.0),
         Metric("valid_loss"),
@@ -83,6 +90,8 @@ class Trained(Evaluator):
         mixed_precision: bool | Literal["auto"] = "auto",
         device: Literal["auto", "cpu", "cuda"] = "auto",
         rungs: Sequence[int] = (),
+        inherit: Literal["parents"] | None = None,
+        inherited_epochs: int = 2,
     ) -> None:
         super().__init__(space, seed)
         self.data = data
@@ -108,6 +117,17 @@ class Trained(Evaluator):
         self.rungs = tuple(rungs)
         ascending = all(low < high for low, high in pairwise([0, *self.rungs, epochs]))
         require("rungs", rungs, ascending, f"ascending numbers of epochs, from 1 to below the recipe's {epochs}")
+        self.inherits = inherit is not None
+        self.inherited_epochs = inherited_epochs
+        if self.inherits:
+            allowed = 1 <= inherited_epochs <= epochs
+            require("inherited_epochs", inherited_epochs, allowed, f"1 to the recipe's {epochs}")
+            if rungs:
+                raise ConfigError(
+                    "'inherit' and 'rungs' exclude each other: a network goes on from its parent or from its own lower "
+                    "rung; leave one of them out"
+                )
+            self.metrics = (*self.metrics, Metric("total_epochs"))
         self._run_folder = run_folder
         self._resident: tuple[Examples, Examples] | None = None
 
@@ -125,36 +145,54 @@ class Trained(Evaluator):
         """Import torch, and bring the examples to the device."""
         self._examples(self.space.canonical(self.space.smallest()))
 
-    @memory_errors()
     def measure(self, genome: Genome, budget: int | None) -> Metrics:
         """Return the metrics of the network trained for the first `budget` epochs of the recipe, or for all of them.
 
         Raises NotFinite as soon as the loss is not, and MemoryError where a device has too little.
         """
+        return self.measure_child(genome, budget, ())
+
+    @memory_errors()
+    def measure_child(self, genome: Genome, budget: int | None, parents: Sequence[Genome]) -> Metrics:
+        """Return the metrics of a network that starts from the nearest of `parents`, from scratch without any.
+
+        A budget ends the schedule earlier, as elsewhere. Raises DataError where weights are missing or cannot be kept.
+        """
         from evonas.workers.training import Training, score, seeded
 
         recipe = self.recipe_of(genome)
+        until = recipe.epochs if budget is None else min(budget, recipe.epochs)
         train_examples, valid_examples = self._examples(genome)
         seed = self.seed_for(genome)
         started = time.perf_counter()
         with seeded(seed, train_examples.device):
-            network = self.space.build(genome).to(train_examples.device)
-            training = Training(network, train_examples, recipe, seed)
-            last = self._trained(training, genome, recipe, budget)
+            network = self.space.build(genome)
+            begun, inherited = 0, 0
+            if parents:
+                begun, inherited = (
+                    max(0, until - self.inherited_epochs),
+                    self._parents.hand_on(network, genome, parents),
+                )
+            network = network.to(train_examples.device)
+            training = Training(network, train_examples, recipe, seed, begun)
+            last = self._trained(training, genome, recipe, until, budget)
             valid = score(network, valid_examples, recipe)
+        epochs = last.number - begun
+        if self.inherits and budget is None and self._run_folder is not None:
+            self._parents.keep(network, genome, inherited + epochs)
         return {
             "valid_error": valid.error,
             "valid_accuracy": 1.0 - valid.error,
             "valid_loss": valid.loss,
             "train_loss": last.train_loss,
-            "epochs": float(last.number),
+            "epochs": float(epochs),
             "seconds": time.perf_counter() - started,
+            **({"total_epochs": float(inherited + epochs)} if self.inherits else {}),
         }
 
-    def _trained(self, training: Training, genome: Genome, recipe: Recipe, budget: int | None) -> Epoch:
+    def _trained(self, training: Training, genome: Genome, recipe: Recipe, until: int, budget: int | None) -> Epoch:
         """Train on from the highest rung that is kept of the network, and keep what comes of it if it may go on."""
-        until = recipe.epochs if budget is None else min(budget, recipe.epochs)
-        if self._store is None:
+        if self._store is None or not self.rungs:
             return training.run(until)
         network = self.seed, list(self.space.canonical(genome))
         keys = {min(rung, recipe.epochs): json.dumps([*network, min(rung, recipe.epochs)]) for rung in self.rungs}
@@ -172,11 +210,19 @@ class Trained(Evaluator):
 
     @cached_property
     def _store(self) -> WeightStore | None:
-        if self._run_folder is None or not self.rungs:
+        if self._run_folder is None:
             return None
         from evonas.workers.weight_store import WeightStore
 
         return WeightStore(self._run_folder / WEIGHTS)
+
+    @cached_property
+    def _parents(self) -> ParentWeights:
+        from evonas.workers.parent_weights import ParentWeights
+
+        if self._store is None:
+            raise ConfigError("'inherit: parents' takes weights from a run folder, and there is none: say 'run_folder'")
+        return ParentWeights(self._store, self.space, self.seed)
 
     def memory_bytes(self, genome: Genome) -> int | None:
         """Return the bytes of GPU memory that training the network takes by arithmetic, None if the space cannot tell.

@@ -72,8 +72,9 @@ def train(
 class Training:
     """Trains a network, which lies on the examples' device, in place, and may stop after any epoch.
 
-    A training that takes the `state` of another, of the same kind of network and of the same examples, recipe and seed,
-    goes on as that one would have, to the bit on a CPU.
+    It begins `after` so many epochs of the recipe's schedule, none unless said: a network that knows much already is
+    trained for the rest. A training that takes the `state` of another, of the same kind of network and of the same
+    examples, recipe and seed, goes on as that one would have, to the bit on a CPU.
 
     Each epoch sees every example once, in an order drawn from `seed`, in batches of nearly equal size, at most
     `recipe.batch_size`. Raises NotFinite at a loss that is NaN or infinite: on a CPU at once, on CUDA within 16 steps.
@@ -86,7 +87,7 @@ class Training:
     lie in channels-last order, which tensor cores want.
     """
 
-    def __init__(self, network: nn.Module, examples: Examples, recipe: Recipe, seed: int) -> None:
+    def __init__(self, network: nn.Module, examples: Examples, recipe: Recipe, seed: int, after: int = 0) -> None:
         self._started = time.perf_counter()
         self._network, self._examples, self._recipe = network, examples, recipe
         self._order = torch.Generator().manual_seed(derive_seed(seed, "order"))
@@ -97,7 +98,7 @@ class Training:
             network.to(memory_format=self._layout)  # type: ignore[call-overload]
         self._optimizer = optimizer_of(network, recipe)
         self._scaler = torch.amp.GradScaler(examples.device.type, enabled=self._dtype == torch.float16)
-        self._last = Epoch(0, math.nan, 0.0)
+        self._last = Epoch(after, math.nan, 0.0)
         if recipe.drop_path > 0 and not hasattr(network, "drop_path"):
             raise ConfigError(
                 f"'drop_path: {recipe.drop_path}' needs networks with paths to drop: {type(network).__name__} has no "

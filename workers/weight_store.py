@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import os
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,9 +23,10 @@ class WeightStore:
     """Files of safetensors in `folder`, each under a key of any text.
 
     A file is written under a name of its own and renamed, so that others see it whole or not at all; what a crash of
-    the machine has torn is told by a checksum. Nothing depends on a file being there: who misses one computes it again.
-    So trouble with the disk is said once and stops nothing, and the folder may be emptied at any time. It is made when
-    it is first needed, if the folder around it is there: a machine that does not share that one keeps nothing.
+    the machine has torn is told by a checksum. Nothing depends on what was `save`d being there: who misses it computes
+    it again. So trouble with the disk is said once and stops nothing, and the folder may be emptied at any time. What
+    must be there is `keep`t. The folder is made when it is first needed, if the folder around it is there: a machine
+    that does not share that one keeps nothing.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -32,22 +34,15 @@ class WeightStore:
         self._complained = False
 
     def save(self, key: str, tensors: Mapping[str, Tensor], facts: Mapping[str, str]) -> None:
-        """Keep tensors, which may lie anywhere, and facts about them, in place of what the key had."""
-        whole = {
-            name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()
-        }
-        path = self._path(key)
-        draft = path.with_name(f".{path.stem}.{secrets.token_hex(4)}")
-        metadata = {**facts, _KEY: key, _CHECKSUM: _checksum(whole, facts)}
+        """Save tensors, which may lie anywhere, and facts about them, in place of what the key had."""
         try:
-            self.folder.mkdir(exist_ok=True)
-            try:
-                save_file(whole, draft, metadata)
-                draft.replace(path)
-            finally:
-                draft.unlink(missing_ok=True)
+            self._write(key, tensors, facts, durable=False)
         except (OSError, SafetensorError) as error:
             self._complain(error)
+
+    def keep(self, key: str, tensors: Mapping[str, Tensor], facts: Mapping[str, str]) -> None:
+        """Save, and return when all is on the disk; raise OSError or SafetensorError if it cannot be."""
+        self._write(key, tensors, facts, durable=True)
 
     def load(self, key: str) -> tuple[dict[str, Tensor], dict[str, str]] | None:
         """Return the tensors, on the CPU, and the facts of a key; None if they are not there, or not whole."""
@@ -74,6 +69,23 @@ class WeightStore:
             self._path(key).unlink(missing_ok=True)
         except OSError as error:
             self._complain(error)
+
+    def _write(self, key: str, tensors: Mapping[str, Tensor], facts: Mapping[str, str], *, durable: bool) -> None:
+        whole = {
+            name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()
+        }
+        path = self._path(key)
+        draft = path.with_name(f".{path.stem}.{secrets.token_hex(4)}")
+        metadata = {**facts, _KEY: key, _CHECKSUM: _checksum(whole, facts)}
+        self.folder.mkdir(exist_ok=True)
+        try:
+            save_file(whole, draft, metadata)
+            if durable:
+                with draft.open("rb") as file:
+                    os.fsync(file.fileno())
+            draft.replace(path)
+        finally:
+            draft.unlink(missing_ok=True)
 
     def _path(self, key: str) -> Path:
         return self.folder / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.safetensors"
