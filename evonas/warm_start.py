@@ -29,7 +29,7 @@ def genomes(path: Path, space: SearchSpace) -> list[Genome]:
     evaluations = history.measured
     if not evaluations:
         raise ConfigError(
-            f"'warm_start' names {path}, which has evaluated nothing at its top fidelity: let it evaluate networks first"
+            f"'warm_start' names {path}, which evaluated nothing at its top fidelity: let it evaluate networks first"
         )
     losses = np.array([history.goals.losses(evaluation.metrics) for evaluation in evaluations])
     violations = np.array([history.goals.violation(evaluation.metrics) for evaluation in evaluations])
