@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from one_thread import one_thread  # noqa: F401
 from pool_contract import PoolContract
+from ray_fixture import ray_cluster as ray_cluster  # a fixture
 
 from evonas import config, search
 from evonas.config import Experiment
