@@ -114,8 +114,8 @@ class PlateauConfig(Strict):
 
 
 def _as_audit(value: object) -> object:
-    words = value.split() if isinstance(value, str) else []
-    return {"every": int(words[1])} if words[:1] == ["every"] and words[-1].isdecimal() else value
+    short = re.fullmatch(r"every (\d+)", value) if isinstance(value, str) else None
+    return {"every": int(short[1])} if short else value
 
 
 def _as_auditor(value: object) -> object:

@@ -16,7 +16,7 @@ from commands import FORMULA
 from one_thread import one_thread  # noqa: F401
 from rich.console import Console as Terminal
 from synthetic import FormulaEvaluator, IntegerSpace
-from test_controller import ShufflingPool, nsga2, search, steady_state
+from test_controller import BUDGET, GATES, ShufflingPool, nsga2, search, steady_state
 from tiny_space import TinySpace
 from toy import ToyEvaluator, ToySpace, candidates, evaluated, failed, header
 
@@ -56,7 +56,9 @@ def told(audit: LiveAudit, outcomes: Sequence[Outcome]) -> LiveAudit:
     return audit
 
 
-def audited_as(audit: LiveAudit, value_of: Callable[[int], float], rounds: int, error_of: Callable[[int], float]) -> None:
+def audited_as(
+    audit: LiveAudit, value_of: Callable[[int], float], rounds: int, error_of: Callable[[int], float]
+) -> None:
     """Let a search measure `error_of` each block, and its audit `value_of` it."""
     for number in range(rounds):
         told(audit, [evaluated(c, error_of(number)) for c in candidates(4 * number, 4)])
@@ -159,9 +161,6 @@ def begin(folder: Path) -> None:
     Journal.create(folder / JOURNAL, replace(head, config={"seed": 5}, audit=asdict(RULE))).close()
 
 
-from test_controller import BUDGET, GATES  # noqa: E402
-
-
 def told_of(folder: Path) -> tuple[Any, ...]:
     """What must not depend on cuts, workers and order."""
     history = History.read(folder)
@@ -198,7 +197,7 @@ def test_search_is_as_long_as_without_audits_and_finds_the_same(
     for searched, truth in history.audit.pairs:
         assert truth.metrics["valid_error"] == pytest.approx(searched.metrics["valid_error"] ** 1.5)
         assert truth.candidate.genome == searched.candidate.genome
-    assert {e.source for e in history.evaluations} == set(source for source in [Source.TABULAR])
+    assert {evaluation.source for evaluation in history.evaluations} == {Source.TABULAR}
 
 
 @pytest.mark.parametrize(("capacity", "order"), [(3, 1), (7, 2), (64, 3)])

@@ -142,9 +142,10 @@ def generation_points(history: History, since: int) -> list[Point]:
 
 def live_audit_points(history: History, since: int) -> list[Point]:
     """Return what audits have come to while the search ran, after more than `since` of them: each is a step."""
-    audit, points = history.audit, []
-    for audited in range(since + 1, len(audit.pairs) + 1 if audit else 0):
-        assert audit is not None
+    audit, points = history.audit, list[Point]()
+    if audit is None:
+        return points
+    for audited in range(since + 1, len(audit.pairs) + 1):
         if found := audit.agreement(audited):
             tau = found.kendall_tau
             time_ms = moment(history.header, history.ended[audit.pairs[audited - 1][1].candidate.id])
