@@ -93,17 +93,13 @@ def test_each_network_of_a_block_is_as_likely_as_any_other() -> None:
     assert all(200 < counts[place] < 300 for place in range(4)), "250, with a standard deviation of 14"
 
 
-def test_tau_is_one_where_both_agree_which_network_is_better() -> None:
-    for maximize in (False, True):
-        audit = LiveAudit(replace(RULE, maximize=maximize), 0)
-        audited_as(audit, lambda n: n / 50, 6, lambda n: (1 - n / 10) if maximize else n / 10)
-        tau = audit.finding().tau
-        assert tau is not None
-        assert tau.value == 1.0
-        reverse = LiveAudit(replace(RULE, maximize=not maximize), 0)
-        audited_as(reverse, lambda n: n / 50, 6, lambda n: (1 - n / 10) if maximize else n / 10)
-        assert (found := reverse.finding().tau) is not None
-        assert found.value == -1.0
+@pytest.mark.parametrize(("maximize", "expected"), [(False, 1.0), (True, -1.0)])
+def test_tau_is_one_where_both_agree_which_network_is_better(maximize: bool, expected: float) -> None:
+    searched, truth = (LiveAudit(replace(RULE, **{key: maximize}), 0) for key in ("maximize", "against_maximize"))
+    for audit in (searched, truth):
+        audited_as(audit, lambda n: n / 50, 6, lambda n: n / 10)
+        assert (tau := audit.finding().tau) is not None
+        assert tau.value == expected
 
 
 def test_audits_count_in_their_order_up_to_the_first_that_is_open() -> None:
@@ -307,7 +303,7 @@ def tiny(**changes: object) -> config.Experiment:
 
 
 def test_guesses_are_compared_with_networks_that_are_trained(tmp_path: Path) -> None:
-    path, history = searching.run(tiny(cache=str(tmp_path / "cache")), tmp_path / "run")
+    _, history = searching.run(tiny(cache=str(tmp_path / "cache")), tmp_path / "run")
     assert history.audit
     assert len(history.audit.pairs) == 3
     trained = Trained(TinySpace(), digits(train_size=80), 1, epochs=1)
