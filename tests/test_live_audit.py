@@ -95,8 +95,8 @@ def test_each_network_of_a_block_is_as_likely_as_any_other() -> None:
 
 @pytest.mark.parametrize(("maximize", "expected"), [(False, 1.0), (True, -1.0)])
 def test_tau_is_one_where_both_agree_which_network_is_better(maximize: bool, expected: float) -> None:
-    searched, truth = (LiveAudit(replace(RULE, **{key: maximize}), 0) for key in ("maximize", "against_maximize"))
-    for audit in (searched, truth):
+    for rule in (replace(RULE, maximize=maximize), replace(RULE, against_maximize=maximize)):
+        audit = LiveAudit(rule, 0)
         audited_as(audit, lambda n: n / 50, 6, lambda n: n / 10)
         assert (tau := audit.finding().tau) is not None
         assert tau.value == expected
