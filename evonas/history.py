@@ -58,7 +58,7 @@ class History:
             tuple(Objective(**objective) for objective in header.objectives),
             tuple(Constraint(**constraint) for constraint in header.constraints),
         )
-        self.audit = LiveAudit(Rule(**header.audit), header.config["seed"]) if header.audit else None
+        self.audit = LiveAudit(Rule.of(header.audit), header.config["seed"]) if header.audit else None
         self.asked = self.done = 0
         """How many candidates the strategy has asked for, and how many of them have their outcomes."""
         self.candidates: dict[int, Candidate] = {}

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -27,6 +28,11 @@ class Rule:
     maximize: bool
     against: str
     against_maximize: bool
+
+    @classmethod
+    def of(cls, plain: Mapping[str, Any]) -> Rule:
+        """Return what a journal's header says."""
+        return cls(**{**plain, "source": Source(plain["source"])})
 
 
 @dataclass(frozen=True, slots=True)
