@@ -8,17 +8,16 @@ from typing import Any
 
 from evonas import config
 from evonas.audit_plan import by_fidelity
-from evonas.component import Component
 from evonas.compose import ExperimentRecipe
 from evonas.config import ConstraintConfig, Experiment, ObjectiveConfig
 from evonas.errors import ConfigError, nearest
 from evonas.evaluation import Evaluator, Fidelity, Metric, Source
 from evonas.goals import Objective, of_test_split
 from evonas.history import History
+from evonas.own_training import TRAINED, alike
 from evonas.space import Metrics
 from evonas.verdict import Pair
 
-TRAINED = "evonas.workers.trained:Trained"
 OVERRIDES = frozenset({"evaluator", "pool", "cache", "seed", "max_consecutive_failures"})
 """The keys of an experiment that an audit may have otherwise; `data` too, for a run that had none."""
 
@@ -58,6 +57,7 @@ def auditor(history: History, overrides: Sequence[str] = (), against: str | None
         "evaluator": _evaluator(history, spelt),
         "strategy": "evonas.strategies.random_search:RandomSearch",
         "tracking": None,
+        "audit": None,
     }
     experiment = config.parse(document, spelt, origin="the audit's experiment")
     evaluator = _built(experiment)
@@ -133,14 +133,7 @@ def _evaluator(history: History, overrides: Sequence[str]) -> dict[str, Any]:
     named = [value for key, _, value in (o.partition("=") for o in overrides) if key in ("evaluator", "evaluator.use")]
     exact = {evaluation.source for evaluation in history.evaluations} <= {Source.TRAINED, Source.TABULAR}
     use = named[-1].strip() if named else own["use"] if exact else TRAINED
-    if use == own["use"]:
-        return own
-    if isinstance(rungs := own.get("rungs"), list) and rungs and isinstance(rungs[-1], Mapping):  # of a ladder
-        own = dict(rungs[-1])
-        if own["use"] == use:
-            return own
-    known = Component(use).parameters()
-    return {"use": use, **{name: option for name, option in own.items() if name in known and name != "rungs"}}
+    return own if use == own["use"] else alike(own, use)
 
 
 def _objective(metric: Metric) -> Objective:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from evonas.compose import Search, prepare
 from evonas.config import Experiment
 from evonas.early_exit import acceptance, joint_acceptance
 from evonas.evaluation import Rejected
+from evonas.live_audit import Rule
 from evonas.pool import WorkerPool
 from evonas.rehearsal import at_quantiles, in_size, rehearse, workers_of
 from evonas.tracking.base import Tracker
@@ -78,4 +80,18 @@ def _costs(search: Search) -> Iterator[str]:
     yield (
         f"estimate: {experiment.evaluations} evaluations x {np.mean(seconds):.1f} s / {workers} workers = "
         f"{total / workers / 60:.1f} minutes ({total / 3600:.2f} worker hours), and the start"
+    )
+    if search.rule is not None:
+        yield from _audits(search, search.rule)
+
+
+def _audits(search: Search, rule: Rule) -> Iterator[str]:
+    """Try the auditor on a middling network, and say what audits will take."""
+    (genome,) = at_quantiles(search, [0.5], "params")
+    auditor = search.audited.at(rule.source)
+    seconds = rehearse(replace(search, evaluator=auditor), genome, f"a middling network{in_size(search, genome)}")
+    count = search.experiment.evaluations // rule.every
+    yield (
+        f"audits: {count:,} x {seconds:.1f} s beside that, one of every {rule.every:,} networks, by "
+        f"{type(auditor).__name__}: {rule.metric} is compared with {rule.against}"
     )

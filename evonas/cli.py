@@ -317,6 +317,8 @@ def _print_front(path: Path, history: History) -> None:
     from evonas.plan import compared
     from evonas.reports.plan_table import comparison_table
     from evonas.reports.table import (
+        audited,
+        doubt,
         failures_table,
         fidelities_table,
         front_table,
@@ -346,6 +348,11 @@ def _print_front(path: Path, history: History) -> None:
     )
     if words := remarks(history):
         console.print(f"strategy: {words}", highlight=False, soft_wrap=True)
+    if history.audit:
+        finding = history.audit.finding()
+        console.print(f"audit: {audited(finding)}", highlight=False, soft_wrap=True)
+        if words := doubt(finding):
+            console.print(f"warning: {words}", style="bold yellow", highlight=False, soft_wrap=True)
     if rows := compared(path, history):
         console.print(comparison_table(rows))
 

@@ -16,7 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NoReturn
 
-from evonas import __version__, recipe_genes, warm_start
+from evonas import __version__, own_training, recipe_genes, warm_start
 from evonas.component import Component, checked
 from evonas.config import Experiment, GateConfig, Quantile
 from evonas.dataset import Dataset
@@ -25,8 +25,10 @@ from evonas.errors import ConfigError, DataError, GateError, nearest
 from evonas.evaluation import Evaluator, Metric
 from evonas.goals import Constraint, Goals, Objective, of_test_split
 from evonas.history import History
+from evonas.joined import Joined
 from evonas.joint_space import JointSpace
 from evonas.journal import Header
+from evonas.live_audit import Rule
 from evonas.pareto import hypervolume_of
 from evonas.space import Gene, Genome, Metrics, SearchSpace
 from evonas.strategies.base import Strategy
@@ -57,6 +59,8 @@ class ExperimentRecipe:
     """What the experiment's `recipe` says."""
     gates: Sequence[tuple[Gate, Component]] = ()
     """The gates that workers ask, with what measures their metrics."""
+    auditor: Component | None = None
+    """What measures the networks that are audited while the search runs."""
     run_folder: Path | None = None
     """Where workers may keep what they work on, if they share a file system; None on the driver."""
 
@@ -64,7 +68,8 @@ class ExperimentRecipe:
         """Build what is not `Shared`, space and evaluator; raise an EvonasError for what the user must mend."""
         known = shared if isinstance(shared, Shared) else Shared()
         data = _dataset(self.data) if known.data is None else known.data
-        evaluator = _evaluator(self, _space(self.space, self.genes), data)
+        space = _space(self.space, self.genes)
+        evaluator = _audited(_evaluator(self, space, data), _auditor(self, space, data))
         for part, measuring in zip(known.evaluators, _measuring_all(evaluator), strict=False):
             if part is not None:
                 measuring.adopt(part)
@@ -75,18 +80,21 @@ class ExperimentRecipe:
 class Search:
     """An experiment with its parts built and its bounds resolved; `sampled` holds the costs of uniform networks.
 
-    `gates` are those on static costs, and `first` the genomes of a warm start.
+    `gates` are those on static costs, and `first` the genomes of a warm start. `audited` is what workers build: the
+    evaluator, and the auditor with it where the search is audited by a `rule` while it runs.
     """
 
     experiment: Experiment
     recipe: ExperimentRecipe
     space: SearchSpace
     evaluator: Evaluator
+    audited: Evaluator
     shared: Shared
     goals: Goals
     gates: Sequence[Gate]
     sampled: Sequence[Metrics]
     first: Sequence[Genome] = ()
+    rule: Rule | None = None
 
     @property
     def data(self) -> Dataset | None:
@@ -125,6 +133,7 @@ class Search:
             genes={gene.name: [str(option) for option in gene.options] for gene in self.space.genes},
             known_hypervolume=self._known_hypervolume(),
             warm_start=[list(genome) for genome in self.first],
+            audit=asdict(self.rule) if self.rule else None,
         )
 
     def _known_hypervolume(self) -> float | None:
@@ -140,7 +149,7 @@ class Search:
     def evaluator_fingerprint(self) -> str | None:
         """Return a hash of what the evaluator reads, and those of the gates on workers; None if they read nothing."""
         gates = [gate.evaluator.fingerprint() for gate in self.evaluator.gates]
-        own = self.evaluator.fingerprint()
+        own = self.audited.fingerprint()
         if not any(gates):
             return own
         return hashlib.sha256(json.dumps([own, *gates]).encode()).hexdigest()[:16]
@@ -155,11 +164,14 @@ class Search:
         gates = [[gate.name, component.plain()] for gate, component in self.recipe.gates]
         parts: dict[str, object] = {"space": self.space, "evaluator": self.evaluator}
         parts |= {source: rung for source, rung in rungs.items() if rung is not self.evaluator}
+        if self.rule:
+            parts["auditor"] = self.audited.at(self.rule.source)
         if isinstance(self.space, JointSpace):
             parts |= {"space": self.space.architectures, "recipe": self.space}
         return {
             **{key: plain[key] for key in ("space", "data", "evaluator", "recipe") if key in plain},
             **({"gates": gates} if gates else {}),
+            **({"auditor": self.recipe.auditor.plain()} if self.recipe.auditor else {}),
             "code": {key: _code(type(part)) for key, part in parts.items()},
             "data_fingerprint": self.data.fingerprint() if self.data else None,
             "space_fingerprint": self.space.fingerprint(),
@@ -185,21 +197,32 @@ def prepare(experiment: Experiment, first: Sequence[Genome] | None = None) -> Se
         for number, gate in enumerate(experiment.gates)
         if gate.evaluator is not None or gate.metric not in costs
     ]
+    audit = own_training.complete(experiment.audit, experiment.evaluator) if experiment.audit else None
+    experiment = experiment.model_copy(update={"audit": audit})
     recipe = ExperimentRecipe(
-        experiment.space, experiment.data, experiment.evaluator, experiment.seed, experiment.recipe, on_workers
+        space=experiment.space,
+        data=experiment.data,
+        evaluator=experiment.evaluator,
+        seed=experiment.seed,
+        genes=experiment.recipe,
+        gates=on_workers,
+        auditor=audit.evaluator if audit else None,
     )
-    evaluator = _evaluator(recipe, space, data)
-    if experiment.recipe:
-        recipe_genes.check(experiment.recipe, experiment.evaluator, evaluator, _supplies(recipe, space, data))
+    evaluator, auditor = _evaluator(recipe, space, data), _auditor(recipe, space, data)
+    for component, follows in ((experiment.evaluator, evaluator), (recipe.auditor, auditor)):
+        if experiment.recipe and component and follows:
+            recipe_genes.check(experiment.recipe, component, follows, _supplies(recipe, space, data))
+    audited = _audited(evaluator, auditor)
     _check_plateau(experiment, evaluator)
-    shared = Shared(data, [each.share() for each in _measuring_all(evaluator)])
+    shared = Shared(data, [each.share() for each in _measuring_all(audited)])
     sampled = sample_costs(space)
     gates = [_gate(gate, sampled) for gate in experiment.gates if gate.evaluator is None and gate.metric in costs]
     check_reachable(gates, sampled)
     goals = _goals(experiment, evaluator, gates, sampled)
     if first is None:
         first = warm_start.genomes(experiment.warm_start, space) if experiment.warm_start else ()
-    search = Search(experiment, recipe, space, evaluator, shared, goals, gates, sampled, first)
+    rule = own_training.rule(audit.every, evaluator, auditor, goals, costs) if audit and auditor else None
+    search = Search(experiment, recipe, space, evaluator, audited, shared, goals, gates, sampled, first, rule)
     search.strategy(EarlyExit(space, gates))  # built for its refusals
     return search
 
@@ -334,6 +357,19 @@ def _evaluator(recipe: ExperimentRecipe, space: SearchSpace, data: Dataset | Non
             for gate, component in recipe.gates
         ]
     return evaluator
+
+
+def _auditor(recipe: ExperimentRecipe, space: SearchSpace, data: Dataset | None) -> Evaluator | None:
+    """Return what audits the search, with a seed of its own, so that nothing is compared with itself."""
+    if recipe.auditor is None:
+        return None
+    supplies = {**_supplies(recipe, space, data), "seed": recipe.seed + 1}
+    auditor: Evaluator = checked(recipe.auditor, Evaluator).build(supplies)
+    return auditor
+
+
+def _audited(evaluator: Evaluator, auditor: Evaluator | None) -> Evaluator:
+    return evaluator if auditor is None else Joined([evaluator, auditor], evaluator)
 
 
 def _measuring(gate: Gate, component: Component, supplies: Mapping[str, object]) -> Evaluator:

@@ -113,6 +113,22 @@ class PlateauConfig(Strict):
     confidence: float = Field(default=0.95, ge=0.5, lt=1)
 
 
+def _as_audit(value: object) -> object:
+    short = re.fullmatch(r"every (\d+)", value) if isinstance(value, str) else None
+    return {"every": int(short[1])} if short else value
+
+
+def _as_auditor(value: object) -> object:
+    return {"use": "evonas.workers.trained:Trained", **value} if isinstance(value, Mapping) else value
+
+
+class AuditConfig(Strict):
+    """How a search is audited while it runs: see `evonas.live_audit.LiveAudit`. Without `use` the evaluator trains."""
+
+    every: int = Field(ge=1)
+    evaluator: Annotated[NestedComponent | None, BeforeValidator(_as_auditor)] = None
+
+
 def _as_objective(value: object) -> object:
     return {"metric": value} if isinstance(value, str) else value
 
@@ -155,6 +171,7 @@ class Experiment(Strict):
     warm_start: Path | None = None
     evaluations: int = Field(default=400, ge=1)
     plateau: PlateauConfig | None = None
+    audit: Annotated[AuditConfig | None, BeforeValidator(_as_audit)] = None
     max_consecutive_failures: int = Field(default=10, ge=1)
     pool: ComponentField = Component("evonas.workers.ray_pool:RayPool")
     tracking: ComponentField | None = Component("evonas.tracking.mlflow:MLflow")
@@ -163,7 +180,7 @@ class Experiment(Strict):
 
     def plain(self) -> dict[str, Any]:
         """Return the experiment as JSON-plain values; of what few experiments have it speaks where there is any."""
-        unsaid = {key for key in ("recipe", "plateau", "warm_start") if not getattr(self, key)}
+        unsaid = {key for key in ("recipe", "plateau", "warm_start", "audit") if not getattr(self, key)}
         return self.model_dump(mode="json", exclude=unsaid)
 
     def identity(self) -> str:

@@ -87,12 +87,18 @@ class Controller:
             self._stop_if_all_fail()
 
     def _ending(self) -> str:
-        if len(self._history.candidates) >= self._evaluations:
+        if self._history.asked >= self._evaluations:
             return "budget"
         return "plateau" if self._left() <= 0 else "exhausted"
 
     def _fill(self) -> None:
-        """Hand the pool as many candidates as it can take, asking the strategy for more when the queue is empty."""
+        """Hand the pool as many candidates as it can take, asking the strategy for more when the queue is empty.
+
+        Audits that are due come first; they are no part of the search's length.
+        """
+        if self._history.audit and (due := self._history.audit.due):
+            self._record([Asked(due)])
+            self._queue.extendleft(reversed(due))
         while (free := self._pool.capacity - len(self._held)) > 0:
             if not self._queue:
                 self._ask(free)
@@ -117,7 +123,7 @@ class Controller:
 
     def _left(self) -> int:
         """Return how many more candidates may be asked for."""
-        left = self._evaluations - len(self._history.candidates)
+        left = self._evaluations - self._history.asked
         before_plateau = self._plateau.left(self._strategy.most_open) if self._plateau else None
         return left if before_plateau is None else min(left, before_plateau)
 
@@ -149,7 +155,8 @@ class Controller:
         for event in events:
             completed = self._history.apply(event)
             if isinstance(event, Finished):
-                self._strategy.tell(event.outcome)
+                if not event.outcome.candidate.is_audit:
+                    self._strategy.tell(event.outcome)
                 self._news.append(event.outcome)
             if self._plateau and isinstance(event, Asked):
                 self._plateau.asked(event.candidates)
@@ -199,6 +206,7 @@ def replay(strategy: Strategy, events: Sequence[Event]) -> None:
     """Bring a new strategy to where the journal's events left the old one; nothing is computed again."""
     for event in events:
         if isinstance(event, Asked):
-            strategy.adopt(event.candidates)
-        elif isinstance(event, Finished):
+            if own := [candidate for candidate in event.candidates if not candidate.is_audit]:
+                strategy.adopt(own)
+        elif isinstance(event, Finished) and not event.outcome.candidate.is_audit:
             strategy.tell(event.outcome)

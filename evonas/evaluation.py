@@ -40,6 +40,9 @@ class FailureKind(StrEnum):
     OUT_OF_MEMORY = "out of memory"
 
 
+FIRST_AUDIT = 10**9
+"""The id of a search's first audit: those of the strategy's candidates are below."""
+
 Reduced = tuple[type, tuple[object, ...]]
 """How records travel that travel in great numbers: pickled so, they cost half of what dataclasses do by themselves."""
 
@@ -81,6 +84,11 @@ class Candidate:
     def at_top(self) -> bool:
         """Whether it is measured at the top fidelity: only then it may come onto a front."""
         return self.budget is None and self.source is None
+
+    @property
+    def is_audit(self) -> bool:
+        """Whether it measures its parent's network once more, to audit the search; strategies never hear of it."""
+        return self.id >= FIRST_AUDIT
 
     def __reduce__(self) -> Reduced:
         fidelity = self.budget, self.source

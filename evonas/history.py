@@ -13,6 +13,7 @@ from evonas.errors import JournalError
 from evonas.evaluation import Candidate, Evaluation, Failure, Fidelity, Outcome, Rejection
 from evonas.goals import Constraint, Goals, Objective
 from evonas.journal import Asked, Closed, Continued, Event, Finished, Header, Joined
+from evonas.live_audit import LiveAudit, Rule
 from evonas.pareto import ParetoFront
 
 JOURNAL = "journal.jsonl"
@@ -46,7 +47,8 @@ class Spent:
 class History:
     """Asked candidates, outcomes and gate counts, in the order of the journal; `apply` adds an event.
 
-    The front is kept as outcomes arrive, so that asking for it is cheap at any time.
+    The front is kept as outcomes arrive, so that asking for it is cheap at any time. Audits are among `candidates`,
+    `outcomes` and `pending`; everything else is of what the strategy asked for, `audit` aside.
     """
 
     def __init__(self, header: Header) -> None:
@@ -56,6 +58,9 @@ class History:
             tuple(Objective(**objective) for objective in header.objectives),
             tuple(Constraint(**constraint) for constraint in header.constraints),
         )
+        self.audit = LiveAudit(Rule.of(header.audit), header.config["seed"]) if header.audit else None
+        self.asked = self.done = 0
+        """How many candidates the strategy has asked for, and how many of them have their outcomes."""
         self.candidates: dict[int, Candidate] = {}
         self.outcomes: dict[int, Outcome] = {}
         self.ended: dict[int, float] = {}
@@ -103,11 +108,15 @@ class History:
         match event:
             case Asked(candidates, turned_away):
                 self.closed = None
-                completed = self._complete(before=min((c.generation for c in candidates), default=0))
+                own = [candidate for candidate in candidates if not candidate.is_audit]
+                completed = self._complete(before=min((c.generation for c in own), default=0))
                 self.candidates.update((candidate.id, candidate) for candidate in candidates)
-                self._open.update(candidate.generation for candidate in candidates)
-                self._unsettled.extend(candidate.id for candidate in candidates)
-                self._newest_generation = max([self._newest_generation, *(c.generation for c in candidates)])
+                self.asked += len(own)
+                self._open.update(candidate.generation for candidate in own)
+                self._unsettled.extend(candidate.id for candidate in own)
+                self._newest_generation = max([self._newest_generation, *(c.generation for c in own)])
+                if self.audit:
+                    self.audit.asked(candidates)
                 self.turned_away.update(turned_away)
                 return completed
             case Finished(outcome, elapsed):
@@ -165,10 +174,16 @@ class History:
         return (self.evaluated_seconds + self._reused_seconds) / evaluated if evaluated else 0.0
 
     def _of_kind(self, kind: type[T]) -> list[T]:
-        return [outcome for _, outcome in sorted(self.outcomes.items()) if isinstance(outcome, kind)]
+        ordered = (outcome for _, outcome in sorted(self.outcomes.items()))
+        return [o for o in ordered if isinstance(o, kind) and not o.candidate.is_audit]
 
     def _add(self, outcome: Outcome) -> None:
         self.outcomes[outcome.candidate.id] = outcome
+        if self.audit:
+            self.audit.tell(outcome)
+        if outcome.candidate.is_audit:
+            return
+        self.done += 1
         self._kinds[type(outcome)] += 1
         self._open[outcome.candidate.generation] -= 1
         if isinstance(outcome, Evaluation):

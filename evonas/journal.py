@@ -40,6 +40,8 @@ class Header:
     """What the search can reach at most, where all networks are known beforehand."""
     warm_start: Sequence[Sequence[int]] = field(default_factory=list)
     """The genomes that the initial population is taken from."""
+    audit: Mapping[str, Any] | None = None
+    """The `evonas.live_audit.Rule` by which the search is audited while it runs; None if it is not."""
     format: int = FORMAT
 
 

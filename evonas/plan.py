@@ -51,6 +51,8 @@ def make(experiment: Experiment, workers: Sequence[int] = (), tell: Tell = lambd
             f"a plan knows how long one kind of evaluation takes, and {experiment.evaluator.use} has several "
             f"fidelities: 'evonas check' says what one at the top takes"
         )
+    if search.rule is not None:
+        tell("the audits of the search are not in the plan: 'evonas check' says what they take")
     own = workers_of(experiment)
     calibration = calibrate(search, tell)
     header = search.header()

@@ -140,8 +140,8 @@ def _continue(
 def _same_search(path: Path, history: History, experiment: Experiment, *, force: bool) -> Search:
     """Prepare the search of a journal again; raise RunFolderError if it is not the same any more."""
     header = history.header
-    if experiment.evaluations != history.config["evaluations"] and experiment.evaluations < len(history.candidates):
-        raise RunFolderError(f"{path} has {len(history.candidates)} candidates: 'evaluations' cannot be less")
+    if experiment.evaluations != history.config["evaluations"] and experiment.evaluations < history.asked:
+        raise RunFolderError(f"{path} has {history.asked} candidates: 'evaluations' cannot be less")
     if not _begun_with(header, experiment):
         raise RunFolderError(_other_experiment(path, experiment, config.parse(history.config)))
     search = prepare(experiment, [tuple(genome) for genome in header.warm_start])
@@ -251,7 +251,7 @@ def _warn_of_idle_workers(strategy: Strategy, pool: WorkerPool) -> None:
 
 
 def _finished(history: History, evaluations: int) -> bool:
-    spent = len(history.candidates) >= evaluations or history.closed == "exhausted"
+    spent = history.asked >= evaluations or history.closed == "exhausted"
     return spent and not history.pending and history.closed is not None
 
 
@@ -274,7 +274,7 @@ def _pool(search: Search, path: Path, history: History) -> WorkerPool:
             f"to take time: say cache=null"
         )
     needed = {*search.goals.metrics, *(constraint.metric for constraint in search.goals.constraints)}
-    return CachedPool(pool, cache, search.evaluator, search.evaluation_facts(), needed, path.name)
+    return CachedPool(pool, cache, search.audited, search.evaluation_facts(), needed, path.name)
 
 
 def _trackers(search: Search, path: Path, watch: Watch) -> list[Tracker]:

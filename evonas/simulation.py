@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 from evonas.component import Component, checked
@@ -31,12 +32,12 @@ POOL = "evonas.workers.simulated_pool:SimulatedPool"
 def simulate(
     search: Search, header: Header, calibration: Calibration, workers: int, folder: Path
 ) -> tuple[Forecast, History]:
-    """Forecast a search on `workers`; its journal is written into `folder`, an empty one.
+    """Forecast a search on `workers`, without its audits; its journal is written into `folder`, an empty one.
 
     To virtual time the driver's own is added in full (asking the strategy, the journal): more than is waited for where
     workers are busy meanwhile, and next to nothing where evaluations take seconds.
     """
-    experiment = search.experiment
+    experiment, header = search.experiment, replace(header, audit=None)
     wanted = experiment.evaluations
     early_exit = EarlyExit(search.space, search.gates)
     pool = _pool(search, calibration, workers)

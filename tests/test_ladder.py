@@ -180,7 +180,9 @@ def test_rungs_that_make_no_ladder_are_refused(rungs: tuple[Component, ...], sai
 
 
 def test_a_source_that_no_rung_has_is_refused() -> None:
-    with pytest.raises(ConfigError, match="no rung of the ladder is predicted: it has zero_cost, trained"):
+    with pytest.raises(
+        ConfigError, match="of the source predicted is among those that are joined: they are of zero_cost, trained"
+    ):
         evaluate(ladder(), Candidate(0, GENOMES[0], 0, source=Source.PREDICTED))
     with pytest.raises(ConfigError, match="asks for the source trained, which is the top's: leave 'source' out"):
         evaluate(ladder(), Candidate(0, GENOMES[0], 0, source=Source.TRAINED))

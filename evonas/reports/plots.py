@@ -189,7 +189,7 @@ def _hypervolumes(history: History) -> list[float]:
     front = ParetoFront(history.goals, ())
     climb = []
     for outcome in history.outcomes.values():
-        if isinstance(outcome, Evaluation):
+        if isinstance(outcome, Evaluation) and not outcome.candidate.is_audit:
             front = front.including(outcome) if outcome.candidate.at_top else front
             climb.append(front.hypervolume)
     return climb
@@ -199,9 +199,10 @@ def _counts(history: History) -> dict[str, list[int]]:
     """Return for each generation what became of its candidates, and what the gates turned away meanwhile."""
     kinds = {Evaluation: "evaluated", Failure: "failed", Rejection: "rejected"}
     tally: dict[str, Counter[int]] = {kind: Counter() for kind in kinds.values()}
-    for outcome in history.outcomes.values():
+    own = [outcome for outcome in history.outcomes.values() if not outcome.candidate.is_audit]
+    for outcome in own:
         tally[kinds[type(outcome)]][outcome.candidate.generation] += 1
-    last = max((outcome.candidate.generation for outcome in history.outcomes.values()), default=-1)
+    last = max((outcome.candidate.generation for outcome in own), default=-1)
     counts = {kind: [tally[kind][number] for number in range(last + 1)] for kind in tally}
     totals = [generation.turned_away for generation in history.generations]
     counts["turned away"] = [int(step) for step in np.diff([0, *totals])]

@@ -7,6 +7,7 @@ import math
 import os
 from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ import numpy as np
 
 from evonas.early_exit import receipt
 from evonas.history import History
+from evonas.live_audit import LiveAudit
 from evonas.pareto import digest
 from evonas.reports.plots import write_front_html, write_front_png, write_progress_html
 from evonas.space import SearchSpace
@@ -56,6 +58,7 @@ def result(history: History, space: SearchSpace) -> dict[str, Any]:
             ],
             "gates": receipt(history),
             "strategy": history.remarks,
+            **({"audit": _audit(history.audit)} if history.audit else {}),
             "seconds": history.elapsed,
             "evaluation_seconds": history.evaluated_seconds,
             "front_hash": front.digest(),
@@ -86,6 +89,32 @@ def result(history: History, space: SearchSpace) -> dict[str, Any]:
         }
     )
     return plain
+
+
+def _audit(audit: LiveAudit) -> dict[str, Any]:
+    """Return what was audited while the search ran: the agreement, and both values of each network."""
+    rule, found = audit.rule, audit.agreement()
+    return {
+        "every": rule.every,
+        "metric": rule.metric,
+        "against": rule.against,
+        "source": rule.source,
+        "audited": len(audit.pairs),
+        "failed": len(audit.failures),
+        "evaluation_seconds": audit.seconds,
+        "kendall_tau": asdict(found.kendall_tau) if found else None,
+        "spearman": asdict(found.spearman) if found else None,
+        "networks": [
+            {
+                "id": searched.candidate.id,
+                "searched": searched.metrics[rule.metric],
+                "audited": audited.metrics[rule.against],
+                "seed": audited.seed,
+                "seconds": audited.seconds,
+            }
+            for searched, audited in audit.pairs
+        ],
+    }
 
 
 def _workers(history: History) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from evonas.early_exit import receipt
 from evonas.evaluation import Candidate, Source
 from evonas.history import History
+from evonas.live_audit import Finding
 from evonas.pareto import ParetoFront
 from evonas.space import SearchSpace
 
@@ -119,6 +120,27 @@ def fidelities(history: History) -> str | None:
     """Return how many evaluations each fidelity had; None if there is but one."""
     counts = [f"{spent.evaluations:,} {fidelity}" for fidelity, spent in history.spent.items()]
     return f"evaluated: {'; '.join(counts)}" if len(counts) > 1 else None
+
+
+def audited(finding: Finding) -> str:
+    """Return how the values of a search order the networks that were audited while it ran."""
+    tau = finding.tau
+    words = f"tau {tau.value:.2f} ({tau.low:.2f} to {tau.high:.2f})" if tau else "tau not known yet"
+    failed = f", {finding.failed:,} audits failed" if finding.failed else ""
+    return f"{words}, {finding.audited:,} audited{failed}"
+
+
+def doubt(finding: Finding) -> str | None:
+    """Return why the values of a search are not to be trusted; None if nothing says so."""
+    if not finding.doubtful:
+        return None
+    tau, networks = finding.tau, f"after {finding.audited:,} audited networks"
+    seen = (
+        "all values are alike"
+        if tau is None
+        else f"the interval of tau {'includes' if tau.high >= 0 else 'is below'} 0"
+    )
+    return f"{seen} {networks}: it is not known that {finding.source} values of {finding.metric} order networks at all"
 
 
 def reached(history: History) -> str | None:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 from evonas.evaluation import Evaluation, Failure, Outcome, Rejection
 from evonas.history import Generation, History
+from evonas.live_audit import Finding
 from evonas.pareto import ParetoFront
-from evonas.reports.table import duration, fidelities, front_table, last_line, reached, readable, reused
+from evonas.reports.table import audited, doubt, duration, fidelities, front_table, last_line, reached, readable, reused
 from evonas.space import SearchSpace
 from evonas.tracking.base import Tracker
 
@@ -71,11 +72,14 @@ class Console(Tracker):
             self._live = Live(console=self._terminal, get_renderable=self._panel, transient=True)
             with self._while_read():
                 self._live.start()
+        self._warn(doubted=False)
 
     def outcome(self, history: History, outcome: Outcome) -> None:
         """Count an outcome; the first failure is shown at once, because it may be a bug."""
         self._pace.count()
+        doubted = self._state.doubtful
         self._state = self._state.after(history, outcome)
+        self._warn(doubted)
         if isinstance(outcome, Failure) and not self._failure_shown:
             self._failure_shown = True
             self._say(f"first failure, candidate {outcome.candidate.id} ({outcome.kind}): {last_line(outcome.reason)}")
@@ -98,6 +102,13 @@ class Console(Tracker):
         ending = ENDINGS.get(history.closed, history.closed) if history.closed else "not finished"
         words = [*self._standing(), *filter(None, [reached(history), fidelities(history), reused(history)])]
         self._say(f"{ending} after {duration(history.elapsed)}: {', '.join(words)}")
+
+    def _warn(self, doubted: bool) -> None:
+        """Say that an audit speaks against trusting the search, or no longer does, where that has changed."""
+        finding = self._state.audit
+        if finding is not None and finding.doubtful != doubted:
+            words = doubt(finding)
+            self._say(f"warning: {words}" if words else f"the interval of tau no longer includes 0: {audited(finding)}")
 
     def _say(self, text: str) -> None:
         """Print one line: flushed, not wrapped, without colours, in the characters that the terminal has."""
@@ -123,7 +134,7 @@ class Console(Tracker):
         state = self._state
         hypervolume = f"hypervolume {readable(state.front.hypervolume)}" + (f" ({gain:+.2g})" if gain else "")
         done = f"{state.done:,} of {self._budget:,}"
-        return [done, *state.below_in_words, hypervolume, state.front_in_words, *state.troubles]
+        return [done, *state.below_in_words, hypervolume, state.front_in_words, *state.audit_in_words, *state.troubles]
 
     def _panel(self) -> RenderableType:
         """Draw the search as it is now; called by rich, four times a second."""
@@ -148,8 +159,11 @@ class Console(Tracker):
         left = self._budget - state.done
         pace = [*self._pace.words(left), f"{duration(self._pace.elapsed)} so far"]
         lines = [Text(", ".join(words), no_wrap=True, overflow="ellipsis") for words in (counts, pace)]
+        if state.audit:
+            style = "yellow" if state.doubtful else ""
+            lines.append(Text(audited(state.audit), style, no_wrap=True, overflow="ellipsis"))
         parts: list[RenderableType] = [budget, quality, *lines]
-        rows = min(FRONT_ROWS, self._terminal.height - 10)
+        rows = min(FRONT_ROWS, self._terminal.height - 8 - len(lines))
         if rows >= 2 and state.front.members:
             parts += ["", front_table(self._history, self._space, limit=rows)]
         title = Text(f"{state.name}, generation {state.generation}", style="bold")
@@ -158,7 +172,7 @@ class Console(Tracker):
 
 @dataclass(frozen=True, slots=True)
 class _State:
-    """What is shown: counts are of outcomes, `below` of evaluations at lower fidelities than the top's.
+    """What is shown: counts are of outcomes, audits aside, `below` of evaluations at lower fidelities than the top's.
 
     `hypervolumes` are those of the latest complete generations.
     """
@@ -173,12 +187,13 @@ class _State:
     generation: int
     front: ParetoFront
     hypervolumes: tuple[float, ...]
+    audit: Finding | None
 
     @classmethod
     def of(cls, history: History) -> _State:
         return cls(
             name=history.header.name,
-            done=len(history.outcomes),
+            done=history.done,
             below=len(history.evaluations) - len(history.measured),
             failed=len(history.failures),
             rejected=len(history.rejections),
@@ -187,18 +202,22 @@ class _State:
             generation=max((candidate.generation for candidate in history.candidates.values()), default=0),
             front=history.front,
             hypervolumes=tuple(generation.hypervolume for generation in history.generations[-GENERATIONS_SHOWN:]),
+            audit=history.audit.finding() if history.audit else None,
         )
 
     def after(self, history: History, outcome: Outcome) -> _State:
         """Return the state with one more outcome, without a look at all the others."""
+        running = len(history.candidates) - len(history.outcomes)
+        if outcome.candidate.is_audit:
+            return replace(self, running=running, audit=history.audit.finding() if history.audit else None)
         return replace(
             self,
-            done=len(history.outcomes),
+            done=history.done,
             below=self.below + (isinstance(outcome, Evaluation) and not outcome.candidate.at_top),
             failed=self.failed + isinstance(outcome, Failure),
             rejected=self.rejected + isinstance(outcome, Rejection),
             turned_away=history.turned_away.total(),
-            running=len(history.candidates) - len(history.outcomes),
+            running=running,
             generation=max(self.generation, outcome.candidate.generation),
             front=history.front,
         )
@@ -218,6 +237,14 @@ class _State:
         metric = self.front.goals.objectives[0].metric
         best = readable(self.front.members[0].metrics[metric])
         return f"{len(self.front.members):,} on the front, best {metric} {best}"
+
+    @property
+    def doubtful(self) -> bool:
+        return self.audit is not None and self.audit.doubtful
+
+    @property
+    def audit_in_words(self) -> list[str]:
+        return [audited(self.audit)] if self.audit else []
 
     @property
     def below_in_words(self) -> list[str]:

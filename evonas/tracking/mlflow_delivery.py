@@ -79,7 +79,7 @@ class Delivery:
         self._runs = SearchRuns(store, experiment or history.header.name, search)
         self._queue: deque[int] = deque()
         self._durable = len(history.outcomes)
-        self._taken, self._generations, self._outcomes_drawn = 0, 0, 0
+        self._taken = self._generations = self._audited = self._outcomes_drawn = 0
         self._ending = self._ended = self._doubtful = False
         self._last_words: deque[Errand] = deque()
         self._read_at, self._draw_at = 0.0, time.monotonic() + DRAW_SECONDS
@@ -115,11 +115,16 @@ class Delivery:
 
     @property
     def unsent(self) -> int:
-        """How many runs and generations (and the summary) MLflow lacks as far as we know; 0 when it has everything."""
+        """How many runs, generations and audits (and the summary) MLflow lacks as far as we know; 0 if nothing."""
         if not self._history.outcomes:
             return 0
-        rest = 0 if self._ended else len(self._queue) + len(self._history.generations) - self._generations + 1
-        return rest + len(self.put_off)
+        points = len(self._history.generations) - self._generations + self._found - self._audited
+        return (0 if self._ended else len(self._queue) + points + 1) + len(self.put_off)
+
+    @property
+    def _found(self) -> int:
+        """How many networks were audited while the search ran."""
+        return len(self._history.audit.pairs) if self._history.audit else 0
 
     def settle(self) -> None:
         """Take in the rest of the history, to know what is missing, and note that in the run folder."""
@@ -153,6 +158,8 @@ class Delivery:
             return None
         if self._generations < len(self._history.generations):
             return self._points()
+        if self._audited < self._found:
+            return self._audit_points()
         if self._ending and self._last_words:
             return self._last_words[0]
         if not self._ending and len(self._history.outcomes) > self._outcomes_drawn and time.monotonic() > self._draw_at:
@@ -192,7 +199,7 @@ class Delivery:
     def _connect(self) -> None:
         place = Place.read(self._run_folder)
         self._runs.connect(place.run_id if place and place.uri == self._store.address else None)
-        self._generations = 0
+        self._generations = self._audited = 0
         self._plan()
         if not self._ending:
             self._runs.run()
@@ -218,8 +225,10 @@ class Delivery:
     def _lacks(self, candidate: int) -> bool:
         child = self._runs.children.get(self._uid(candidate))
         name = _name(candidate)
+        outcome = self._history.outcomes[candidate]
         return (
-            isinstance(self._history.outcomes[candidate], Evaluation | Failure)
+            isinstance(outcome, Evaluation | Failure)
+            and not outcome.candidate.is_audit
             and not (child and child.complete)
             and name not in self.refused
             and name not in self.put_off
@@ -233,6 +242,15 @@ class Delivery:
             self._generations = count
 
         return Errand(f"generation {count - 1}", lambda: self._runs.put_points(points), done)
+
+    def _audit_points(self) -> Errand:
+        count = self._found
+        points = records.live_audit_points(self._history, self._audited)
+
+        def done() -> None:
+            self._audited = count
+
+        return Errand(f"audit {count - 1}", lambda: self._runs.put_points(points), done)
 
     def _child(self, candidate: int) -> Errand:
         def send() -> None:

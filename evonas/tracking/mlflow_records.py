@@ -46,7 +46,7 @@ class RunRecord:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A value of a metric at a generation."""
+    """A value of a metric at a step: a generation or, of what audits find while a search runs, their number."""
 
     metric: str
     value: float
@@ -137,6 +137,20 @@ def generation_points(history: History, since: int) -> list[Point]:
         time_ms = moment(history.header, generation.elapsed)
         for name, value in finite(_summary(generation, before)).items():
             points.append(Point(name, value, time_ms, generation.number))
+    return points
+
+
+def live_audit_points(history: History, since: int) -> list[Point]:
+    """Return what audits have come to while the search ran, after more than `since` of them: each is a step."""
+    audit, points = history.audit, list[Point]()
+    if audit is None:
+        return points
+    for audited in range(since + 1, len(audit.pairs) + 1):
+        if found := audit.agreement(audited):
+            tau = found.kendall_tau
+            time_ms = moment(history.header, history.ended[audit.pairs[audited - 1][1].candidate.id])
+            values = {"audit_tau": tau.value, "audit_tau_low": tau.low, "audit_tau_high": tau.high}
+            points += [Point(name, value, time_ms, audited) for name, value in finite(values).items()]
     return points
 
 

@@ -122,18 +122,21 @@ def _rest(run_folder: Path) -> str:
 
 
 def _headline(history: History) -> str:
-    from evonas.reports.table import duration, fidelities, reached, readable, remarks
+    from evonas.reports.table import audited, doubt, duration, fidelities, reached, readable, remarks
 
     state = f"The search ended: {history.closed}" if history.closed else "The search has not ended"
     objectives = ", ".join(f"{'high' if o.maximize else 'low'} {o.metric}" for o in history.goals.objectives)
     front, evaluated, failed = history.front, len(history.evaluations), len(history.failures)
     share = f" ({words})" if (words := reached(history)) else ""
     rungs = f" ({words})" if (words := fidelities(history)) else ""
+    finding = history.audit.finding() if history.audit else None
+    trust = f" Audited while it ran: {audited(finding)}." if finding else ""
+    trust += f" **{words[0].upper()}{words[1:]}.**" if finding and (words := doubt(finding)) else ""
     said = f" The strategy: {words}." if (words := remarks(history)) else ""
     return (
         f"**{len(front.members)} networks on the front** for {objectives}: "
         f"hypervolume **{readable(front.hypervolume)}**{share} from {evaluated:,} evaluations{rungs} and "
-        f"{failed:,} failures in {duration(history.elapsed)}. {state}.{said}"
+        f"{failed:,} failures in {duration(history.elapsed)}. {state}.{said}{trust}"
     )
 
 
