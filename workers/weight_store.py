@@ -41,6 +41,8 @@ class WeightStore:
         metadata = {**facts, _KEY: key, _CHECKSUM: _checksum(whole, facts)}
         try:
             self.folder.mkdir(exist_ok=True)
+            for abandoned in [*self.folder.glob(f".{path.stem}.*")]:  # by who was killed
+                abandoned.unlink(missing_ok=True)
             try:
                 save_file(whole, draft, metadata)
                 draft.replace(path)
