@@ -33,6 +33,8 @@ def train_in(
     A checkpoint holds what its epoch is told of as well: a process that is killed between writing the one and telling
     the other leaves that to the next.
     """
+    if writes:
+        files.sweep(folder)
     training, recipe = parts.training, parts.recipe
     records, seconds = _take_up(folder, parts, writes=writes), 0.0
     seconds = records[-1].seconds if records else 0.0
@@ -68,11 +70,11 @@ def train_in(
 
 def valid_errors(parts: Parts, subnets: Mapping[str, Genome], examples: int) -> dict[str, float | None]:
     """Return the validation error of each subnet, its batch norms recalibrated; None where its loss is not finite."""
-    sample, valid, batch_size = parts.train.first(examples), parts.valid.first(examples), parts.recipe.batch_size
+    sample, valid = parts.train.first(examples), parts.valid.first(examples)
     errors: dict[str, float | None] = {}
     for name, genome in subnets.items():
         subnet = subnet_of(parts.training.supernet, genome)
-        recalibrate(subnet, sample, batch_size)
+        recalibrate(subnet, sample, parts.recipe)
         try:
             errors[name] = score(subnet, valid, parts.recipe).error
         except NotFinite:
