@@ -70,11 +70,10 @@ class SqueezeExcite(nn.Module):
 
     def __init__(self, channels: int, squeezed: int) -> None:
         super().__init__()
-        self.squeeze = nn.Sequential(
-            nn.Conv2d(channels, squeezed, 1), nn.ReLU(), nn.Conv2d(squeezed, channels, 1), nn.Hardsigmoid()
-        )
+        self.squeeze = nn.Sequential(nn.Conv2d(channels, squeezed, 1), nn.ReLU(), nn.Conv2d(squeezed, channels, 1))
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the shape of `images`."""
-        excited: Tensor = images * self.squeeze(images.mean((2, 3), keepdim=True))
+        squeezed = self.squeeze(images.mean((2, 3), keepdim=True))
+        excited: Tensor = images * (functional.relu6(squeezed + 3) / 6)  # torch's own has no second derivative
         return excited

@@ -21,6 +21,7 @@ from evonas import config
 from evonas.compose import Search, prepare
 from evonas.errors import ConfigError, DataError
 from evonas.evaluation import Candidate, Evaluation, Evaluator, Source, evaluate
+from evonas.joint_space import JointSpace
 from evonas.pareto import untimed
 from evonas.seeds import generator
 from evonas.supernet_folder import WEIGHTS
@@ -96,6 +97,13 @@ def test_fine_tuning_trains_a_copy_for_as_many_epochs_as_it_says(folder: Path) -
     outcome = evaluate(evaluator, Candidate(0, GENOME, 0))
     assert isinstance(outcome, Evaluation)
     assert outcome.source is Source.INHERITED
+
+
+def test_genes_of_a_recipe_change_nothing(folder: Path) -> None:
+    joint = JointSpace(SPACE, {"learning_rate": [0.1, 0.2]})
+    plain, with_recipe = (Inherited(space, DATA, 0, supernet=folder, batch_size=90) for space in (SPACE, joint))
+    measured = untimed(plain.measure(GENOME, None))
+    assert [untimed(with_recipe.measure((*GENOME, option), None)) for option in (0, 1)] == [measured] * 2
 
 
 def test_the_file_or_its_folder_may_be_named_and_gives_the_fingerprint(folder: Path, tmp_path: Path) -> None:

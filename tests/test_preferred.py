@@ -92,4 +92,15 @@ def test_training_goes_on_with_the_same_subnets_though_scores_have_changed(file:
 )
 def test_what_cannot_be_meant_is_refused(options: dict[str, Any], message: str, file: Path) -> None:
     with pytest.raises(EvonasError, match=message):
-        preferred(file, **options)
+        preferred(file, **options).check(epochs=1)
+
+
+def test_a_trained_supernet_needs_the_scores_no_more(file: Path) -> None:
+    trained = preferred(file)
+    state = trained.state()
+    file.unlink()
+    inheriting = preferred(file)
+    inheriting.restore(TinySupernet(SPACE), state)
+    assert inheriting.buckets == trained.buckets
+    with pytest.raises(EvonasError, match="scores"):
+        Training(TinySupernet(SPACE), preferred(file), EXAMPLES, RECIPE, 0)

@@ -79,4 +79,4 @@ def test_phases_that_leave_a_gene_out_or_name_none_are_refused() -> None:
 
 def test_too_few_epochs_for_the_phases_are_refused() -> None:
     with pytest.raises(ConfigError, match=r"'epochs: 3' are too few: .* each of the 3 phases need an epoch"):
-        seen(ProgressiveShrinking(Elastic(), 0, phases=PHASES), 0, 3)
+        ProgressiveShrinking(Elastic(), 0, phases=PHASES).check(3)

@@ -102,6 +102,14 @@ PYTHON
     assert "{'epochs': '1'} 7998000 ['checkpoint.safetensors']" in done.stdout
 
 
+def test_what_killed_writers_have_left_is_swept_and_nothing_else(tmp_path: Path) -> None:
+    files.write(tmp_path / CHECKPOINT, {}, {})
+    for name in (f".{CHECKPOINT}.0a1b2c3d", f".{WEIGHTS}.0a1b2c3d", ".other.0a1b2c3d"):
+        (tmp_path / name).touch()
+    files.sweep(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".other.0a1b2c3d", CHECKPOINT]
+
+
 def test_a_read_only_folder_is_said_plainly(folder: Path) -> None:
     with pytest.raises(RunFolderError, match="cannot be written"):
         files.write(folder / "missing" / CHECKPOINT, {}, {})

@@ -48,7 +48,7 @@ def test_all_subnets_learn(method: Method) -> None:
     assert losses[-1] < 0.8 * losses[0]
     for genome, at_most in ((SPACE.largest(), 0.4), ((1, 1, 0), 0.6), (SPACE.smallest(), 0.8)):
         subnet = subnet_of(run.supernet, genome)
-        recalibrate(subnet, TRAIN, 64)
+        recalibrate(subnet, TRAIN, RECIPE)
         assert score(subnet, VALID, RECIPE).error < at_most
 
 

@@ -58,6 +58,14 @@ def test_a_key_is_replaced_and_forgotten_and_others_stay(tmp_path: Path) -> None
     assert len(list(store.folder.iterdir())) == 1, "and no draft is left"
 
 
+def test_the_draft_of_who_was_killed_goes_when_its_key_is_saved_again(tmp_path: Path) -> None:
+    store, file = kept(tmp_path)
+    for stem in (file.stem, "another"):
+        (store.folder / f".{stem}.0a1b2c3d").write_bytes(b"half")
+    store.save("a key: [1, 2]", TENSORS, FACTS)
+    assert {path.name for path in store.folder.iterdir()} == {file.name, ".another.0a1b2c3d"}
+
+
 def test_a_torn_file_is_a_missing_one_wherever_it_is_torn(tmp_path: Path) -> None:
     store, file = kept(tmp_path)
     whole = file.read_bytes()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from evonas.dataset import Dataset, Split
 from evonas.errors import DataError, require
 from evonas.evaluation import Evaluator, Metric, Source
+from evonas.joint_space import JointSpace
 from evonas.seeds import generator
 from evonas.space import Genome, Metrics, SearchSpace
 from evonas.supernet_folder import SupernetHeader
@@ -37,7 +38,7 @@ class Inherited(Evaluator):
     With `fine_tune_epochs` a copy of the network is trained for so many epochs before, with the options of `Recipe`;
     `epochs` tells how many, and a candidate's budget overrides it. On a CPU the same candidate gets the same numbers to
     the bit wherever and whenever it is measured. `supernet` must belong to this space and these data, or DataError is
-    raised before the search begins.
+    raised before the search begins. Recipe genes of the space change nothing here.
     """
 
     source = Source.INHERITED
@@ -137,11 +138,11 @@ class Inherited(Evaluator):
         here, seed = self._resident, self.seed_for(genome)
         started = time.perf_counter()
         with seeded(seed, here.calibration.device):
-            network: nn.Module = here.supernet.subnet(genome)  # type: ignore[operator]
+            network: nn.Module = here.supernet.subnet(self._architecture(genome))  # type: ignore[operator]
             if epochs > 0:
                 network = deepcopy(network)
                 train(network, self._training, replace(self.recipe, epochs=epochs), seed)
-            recalibrate(network, here.calibration, self.recipe.batch_size)
+            recalibrate(network, here.calibration, self.recipe)
             valid = score(network, here.valid, self.recipe)
         return {
             "valid_error": valid.error,
@@ -158,9 +159,16 @@ class Inherited(Evaluator):
         epoch = self.measure(genome, 1)["seconds"] - inherited if self.fine_tune_epochs else 0.0
         return inherited + self.fine_tune_epochs * max(0.0, epoch)
 
+    @property
+    def _architectures(self) -> SearchSpace:
+        return self.space.architectures if isinstance(self.space, JointSpace) else self.space
+
+    def _architecture(self, genome: Genome) -> Genome:
+        return self.space.split(genome)[0] if isinstance(self.space, JointSpace) else genome
+
     def _check(self, file: SupernetFile) -> None:
         """Raise DataError unless the supernet is one of this space that was trained on these data."""
-        files.check_space(file, self.space)
+        files.check_space(file, self._architectures)
         trained_on, here = file.header.data_fingerprint, self.data.fingerprint()
         if trained_on != here:
             raise DataError(
@@ -177,7 +185,7 @@ class Inherited(Evaluator):
         device, shared = choose_device(self.device), self.share()
         arrays = shared.packed.arrays()
         with seeded(0, device):  # a supernet is initialised before it gets its weights
-            supernet = files.restored(SupernetFile(shared.header, arrays), self.space, arrays).to(device)
+            supernet = files.restored(SupernetFile(shared.header, arrays), self._architectures, arrays).to(device)
         train = self.data.train
         drawn = generator(self.seed, "calibration").permutation(len(train))[: self.calibration_examples]
         sample = Split(train.inputs[drawn], train.labels[drawn])

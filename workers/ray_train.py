@@ -70,8 +70,6 @@ class RayTrainer(SupernetTrainer):
             }
             try:
                 _fit(task, experiment, uses_gpus, lambda: _tell(mailbox, after_epoch))
-                if stopped := ray.get(mailbox.stopped.remote()):
-                    raise stopped
             finally:
                 ray.kill(mailbox)  # workers that are left, when this was interrupted, fail at their next word
         finally:
@@ -117,7 +115,11 @@ def _uses_gpus(experiment: SupernetExperiment) -> bool:
 def _fit(
     task: Mapping[str, Any], experiment: SupernetExperiment, uses_gpus: bool, each_look: Callable[[], None]
 ) -> None:
-    """Let Ray Train do the task in a thread, which Ctrl-C does not reach, and look at its news meanwhile."""
+    """Let Ray Train do the task in a thread, which Ctrl-C does not reach, and look at its news meanwhile.
+
+    Raises what the mailbox has been told of, before what Ray Train makes of it.
+    """
+    import ray
     from ray.train import FailureConfig, RunConfig, ScalingConfig, TrainingFailedError
     from ray.train.torch import TorchTrainer
     from ray.train.v2.api.config import LoggingConfig
@@ -159,6 +161,8 @@ def _fit(
     finally:
         shutil.rmtree(storage, ignore_errors=True)
     each_look()
+    if stopped := ray.get(task["mailbox"].stopped.remote()):
+        raise stopped
     for failure in failures:
         if not isinstance(failure, TrainingFailedError):
             raise failure

@@ -6,7 +6,7 @@ import json
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
@@ -194,7 +194,7 @@ class Trained(Evaluator):
         """Train on from the highest rung that is kept of the network, and keep what comes of it if it may go on."""
         if self._store is None or not self.rungs:
             return training.run(until)
-        network = self.seed, list(self.space.canonical(genome))
+        network = self.seed, list(self.space.canonical(genome)), asdict(recipe)
         keys = {min(rung, recipe.epochs): json.dumps([*network, min(rung, recipe.epochs)]) for rung in self.rungs}
         for rung in reversed(keys):
             if rung <= until and (kept := self._store.load(keys[rung])):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import logging
 import os
 import secrets
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -14,6 +16,9 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
+
+ABANDONED_SECONDS = 3600.0
+"""A draft that old is of a worker that was killed."""
 
 _CHECKSUM, _KEY = "checksum", "key"
 _log = logging.getLogger(__name__)
@@ -78,6 +83,10 @@ class WeightStore:
         draft = path.with_name(f".{path.stem}.{secrets.token_hex(4)}")
         metadata = {**facts, _KEY: key, _CHECKSUM: _checksum(whole, facts)}
         self.folder.mkdir(exist_ok=True)
+        for abandoned in [*self.folder.glob(f".{path.stem}.*")]:
+            with contextlib.suppress(FileNotFoundError):  # another worker may write the same at this moment
+                if time.time() - abandoned.stat().st_mtime > ABANDONED_SECONDS:
+                    abandoned.unlink()
         try:
             save_file(whole, draft, metadata)
             if durable:

@@ -22,6 +22,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from kept_rows import kept_rows
 from predictor_tables import REFERENCE
 from proxies import Task, nasbench201
 from scipy.stats import kendalltau
@@ -70,8 +71,7 @@ class Networks:
 
 def statistics(task: Task, batch_size: int, file: Path) -> dict[Genome, np.ndarray]:
     """Return the statistics of each network, and write those that the file lacks."""
-    lines = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
-    known = {tuple(line["genome"]): np.array(line["statistics"]) for line in lines}
+    known = {tuple(row["genome"]): np.array(row["statistics"]) for row in kept_rows(file)}
     evaluator = ZeroCost(task.space, task.data, 0, batch_size=batch_size)
     inputs, labels = evaluator.minibatch()
     with file.open("a") as out:
@@ -91,11 +91,11 @@ def statistics(task: Task, batch_size: int, file: Path) -> dict[Genome, np.ndarr
 
 def networks(task: Task, known: Mapping[Genome, np.ndarray], rows: Path) -> Networks:
     """Return the networks of a task, with the scores that the file `rows` of proxies.py has of them."""
-    lines = [json.loads(line) for line in rows.read_text().splitlines()] if rows.exists() else []
+    lines = kept_rows(rows)
     scores = {task.space.canonical(tuple(line["genome"])): line["scores"] for line in lines}
     accuracies: dict[Genome, float] = {}
     for cell in task.genomes:
-        accuracies.setdefault(task.space.canonical(cell), task.accuracy(cell))
+        accuracies.setdefault(task.space.canonical(cell), task.accuracies(cell)["accuracy"])
     names = lines[0]["scores"] if lines else {}
     return Networks(
         Layers.of(STATISTICS, [known[genome] for genome in accuracies]),
@@ -146,14 +146,15 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--tables", type=Path, default=REFERENCE, help="folder of the published table")
-    parser.add_argument("--rows", type=Path, default=Path("proxies-nasbench201.jsonl"), help="file of proxies.py")
-    parser.add_argument("--statistics", type=Path, default=Path("layer-statistics-nasbench201.jsonl"))
+    parser.add_argument("--rows", type=Path, help="file of proxies.py (proxies-nasbench201-batch32.jsonl)")
+    parser.add_argument("--statistics", type=Path, help="where they are kept (layer-statistics-batch32.jsonl)")
     parser.add_argument("--save", type=Path, help="folder for files of the evolved expressions")
     given = parser.parse_args()
     torch.set_num_threads(1)
     task = nasbench201(given.networks, given.tables)
-    known = statistics(task, given.batch_size, given.statistics)
-    all_of_them = networks(task, known, given.rows)
+    batch = f"batch{given.batch_size}"
+    known = statistics(task, given.batch_size, given.statistics or Path(f"layer-statistics-{batch}.jsonl"))
+    all_of_them = networks(task, known, given.rows or Path(f"proxies-nasbench201-{batch}.jsonl"))
     report(all_of_them)
     for seed in range(given.seeds):
         found = compare(all_of_them, seed)

@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as parquet
 import torch
+from kept_rows import kept_rows
 from predictor_tables import REFERENCE
 from scipy.stats import kendalltau, spearmanr
 from torch.nn import functional
@@ -139,14 +140,14 @@ def main() -> None:
     parser.add_argument("--networks", type=int, help="how many; 500 cells, or 100 networks of digits")
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--tables", type=Path, default=REFERENCE, help="folder of the published table")
-    parser.add_argument("--rows", type=Path, help="where rows are kept (proxies-TASK.jsonl)")
+    parser.add_argument("--rows", type=Path, help="where rows are kept (proxies-TASK-batch32.jsonl)")
     given = parser.parse_args()
     torch.set_num_threads(1)
     tasks = {"digits": lambda: digits(given.networks or 100)}
     tasks["nasbench201"] = lambda: nasbench201(given.networks or 500, given.tables)
     task = tasks[given.task]()
-    file: Path = given.rows or Path(f"proxies-{given.task}.jsonl")
-    rows = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+    file: Path = given.rows or Path(f"proxies-{given.task}-batch{given.batch_size}.jsonl")
+    rows = kept_rows(file)
     with file.open("a") as out:
         for row in scored(task, given.batch_size, [tuple(row["genome"]) for row in rows]):
             rows.append(row)

@@ -25,6 +25,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from kept_rows import kept_rows
 from scipy import stats
 from torch import nn
 
@@ -113,18 +114,19 @@ class Kept:
     def __init__(self, file: Path) -> None:
         self.file = file
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.touch()
+        self.rows = {_text(row["key"]): row for row in kept_rows(file)}
 
     def get(self, key: dict[str, Any], compute: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         """Return the line of a key; compute and keep it if there is none."""
-        for line in self.file.read_text().splitlines():
-            record: dict[str, Any] = json.loads(line)
-            if record["key"] == key:
-                return record
-        record = json.loads(json.dumps({"key": key, **compute()}))
-        with self.file.open("a") as kept:
-            kept.write(json.dumps(record) + "\n")
-        return record
+        if (known := self.rows.get(_text(key))) is None:
+            known = self.rows[_text(key)] = {"key": key, **compute()}
+            with self.file.open("a") as kept:
+                kept.write(json.dumps(known) + "\n")
+        return known
+
+
+def _text(key: dict[str, Any]) -> str:
+    return json.dumps(key, sort_keys=True)
 
 
 def stratified(space: SearchSpace, count: int) -> list[Genome]:
@@ -171,7 +173,7 @@ def inherited(problem: Problem, method: str, networks: list[Genome], seconds: fl
     scores = []
     for genome in networks:
         network = subnet_of(training.supernet, genome)
-        recalibrate(network, train.first(CALIBRATED), BATCH_SIZE)
+        recalibrate(network, train.first(CALIBRATED), Recipe(epochs=1, batch_size=BATCH_SIZE, learning_rate=1.0))
         scores.append(score(network, valid, Recipe(epochs=1, batch_size=256, learning_rate=1.0)))
     accuracies = [1 - each.error for each in scores]
     return {"epochs": epochs, "seconds": sum(spent), "accuracies": accuracies, "losses": [each.loss for each in scores]}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from evonas.workers.proxies.passes import forward, weights
 
@@ -17,8 +18,9 @@ def grasp(network: nn.Module, inputs: Tensor, labels: Tensor) -> float:
     """
     named = {name: weight.requires_grad_() for name, weight in weights(network).items()}
     leaves = list(named.values())
-    loss = functional.cross_entropy(forward(network, inputs, named), labels)
-    gradients = torch.autograd.grad(loss, leaves, create_graph=True, allow_unused=True, materialize_grads=True)
-    squared = torch.stack([(gradient.detach() * gradient).sum() for gradient in gradients]).sum()
-    products = torch.autograd.grad(squared, leaves, allow_unused=True, materialize_grads=True)
+    with sdpa_kernel(SDPBackend.MATH):  # the others have no second derivative
+        loss = functional.cross_entropy(forward(network, inputs, named), labels)
+        gradients = torch.autograd.grad(loss, leaves, create_graph=True, allow_unused=True, materialize_grads=True)
+        squared = torch.stack([(gradient.detach() * gradient).sum() for gradient in gradients]).sum()
+        products = torch.autograd.grad(squared, leaves, allow_unused=True, materialize_grads=True)
     return -sum(float((leaf.detach() * product).sum()) for leaf, product in zip(leaves, products, strict=True))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from evonas.proxies.expression import STATISTICS
-from evonas.workers.proxies.passes import BATCH_NORMS, WEIGHTED, forward, hooked, weights
+from evonas.workers.proxies.passes import HANDED_ON, WEIGHTED, by_channel, forward, hooked, weights
+from evonas.workers.proxies.synflow import log_flow
 
 _RIDGE = 1e-3  # keeps the volume of codes finite where two examples have the same
 
@@ -27,11 +27,12 @@ def layer_statistics(network: nn.Module, inputs: Tensor, labels: Tensor) -> np.n
       mean absolute value (`size`), standard deviation and Euclidean norm;
     - `saliency`: sum of |weight x gradient|, as in SNIP (Lee et al. 2019);
     - `fisher`: sum over channels, mean over examples, of half the square of activation x delta, summed over pixels
-      (Theis et al. 2018);
+      or tokens (Theis et al. 2018);
     - `code_volume`: log-determinant of the share of the layer's inputs in which two examples have the same sign, plus
       0.001 on the diagonal: the kernel of NASWOT (Mellor et al. 2021) of a layer that follows a ReLU;
-    - `flow`: logarithm of 1 + sum of weight x gradient where all weights are positive, inputs are ones, batch norms
-      hand them on and the loss is the sum of logits, in float64, as in SynFlow (Tanaka et al. 2020).
+    - `flow`: logarithm of 1 + sum of weight x gradient where all weights are positive, inputs are ones, norms hand
+      them on and the loss is the sum of logits, in float64, as in SynFlow (Tanaka et al. 2020); NaN where that sum is
+      negative, as attention's can be.
     """
     leaves = {name: weight.requires_grad_() for name, weight in weights(network).items()}
     passes: list[_Pass] = []
@@ -69,7 +70,6 @@ class _Pass:
 def _row(each: _Pass, gradient: Tensor, delta: Tensor) -> list[float]:
     weight, outputs = each.weight.detach(), each.outputs.detach()
     products = (outputs * delta).double()
-    channels = products.flatten(2).sum(dim=2) if products.ndim > 2 else products
     return [
         float(weight.numel()),
         outputs[0].numel(),
@@ -78,7 +78,7 @@ def _row(each: _Pass, gradient: Tensor, delta: Tensor) -> list[float]:
         float((weight * gradient).double().abs().sum()),
         *_moments(outputs),
         *_moments(delta),
-        float(channels.square().mean(dim=0).sum() / 2),
+        float(by_channel(each.layer, products).square().mean(dim=0).sum() / 2),
         _code_volume(each.inputs),
     ]
 
@@ -100,12 +100,12 @@ def _flows(network: nn.Module, inputs: Tensor) -> dict[nn.Module, float]:
         passed[layer] = layer.weight  # type: ignore[assignment]
 
     ones = torch.ones_like(inputs[:1], dtype=torch.float64)
-    hand_on = hooked(network, BATCH_NORMS, lambda layer, given, output: given)
+    hand_on = hooked(network, HANDED_ON, lambda layer, given, output: given)
     with torch.enable_grad(), hand_on, hooked(network, WEIGHTED, note):
         outputs = forward(network, ones, {**positive, **buffers}, training=False)
     gradients = torch.autograd.grad(outputs.sum(), list(passed.values()), allow_unused=True, materialize_grads=True)
     return {
-        layer: math.log1p(float((weight.detach() * gradient).sum()))
+        layer: log_flow(float((weight.detach() * gradient).sum()))
         for (layer, weight), gradient in zip(passed.items(), gradients, strict=True)
     }
 

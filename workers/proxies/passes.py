@@ -16,6 +16,9 @@ WEIGHTED = (nn.modules.conv._ConvNd, nn.Linear)
 
 BATCH_NORMS = (nn.modules.batchnorm._BatchNorm,)
 
+HANDED_ON = (*BATCH_NORMS, nn.LayerNorm, nn.GroupNorm)
+"""The layers that hand their inputs on where flows are measured: they have no positive weights to flow through."""
+
 Hook = Callable[[nn.Module, Tensor, Tensor], Tensor | None]
 """Is given a layer, its input and its output; what it returns, if anything, is the output instead."""
 
@@ -49,6 +52,13 @@ def forward(
         for module, mode in modes:
             module.training = mode
     return output if isinstance(output, Tensor) else output[0]
+
+
+def by_channel(layer: nn.Module, values: Tensor) -> Tensor:
+    """Return the sums over pixels or tokens of what has the shape of a layer's output, shape (examples, channels)."""
+    if values.ndim <= 2:
+        return values
+    return values.flatten(1, -2).sum(dim=1) if isinstance(layer, nn.Linear) else values.flatten(2).sum(dim=2)
 
 
 def weights_and_gradients(network: nn.Module, inputs: Tensor, labels: Tensor) -> list[tuple[Tensor, Tensor]]:

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from evonas.workers.proxies.passes import BATCH_NORMS, forward, hooked, weights
+from evonas.workers.proxies.passes import HANDED_ON, forward, hooked, weights
 
 
 def synflow(network: nn.Module, inputs: Tensor, labels: Tensor) -> float:
@@ -15,17 +15,23 @@ def synflow(network: nn.Module, inputs: Tensor, labels: Tensor) -> float:
 
     All parameters are taken by their absolute values, batch norms hand their inputs on, and the sum is float64, as in
     the code of Abdelfattah et al. (ICLR 2021). Only the shape of the inputs matters, and neither of the labels.
-    SynFlow (Tanaka et al., NeurIPS 2020). Deviation: the logarithm, which changes no order, because the sum grows
-    exponentially with depth.
+    SynFlow (Tanaka et al., NeurIPS 2020). Deviations: the logarithm, which changes no order, because the sum grows
+    exponentially with depth; layer and group norms hand on too; where the sum is negative, as attention can make it,
+    there is no flow to speak of, and the score is NaN.
     """
     positive = {name: parameter.detach().abs().double() for name, parameter in network.named_parameters()}
     buffers = {n: buffer.double() for n, buffer in network.named_buffers() if buffer.is_floating_point()}
     leaves = {name: positive[name].requires_grad_() for name in weights(network)}
     ones = torch.ones_like(inputs[:1], dtype=torch.float64)
-    with hooked(network, BATCH_NORMS, lambda layer, given, output: given):
+    with hooked(network, HANDED_ON, lambda layer, given, output: given):
         outputs = forward(network, ones, {**positive, **buffers}, training=False)
     gradients = torch.autograd.grad(outputs.sum(), list(leaves.values()), allow_unused=True, materialize_grads=True)
     flow = sum(
         float((leaf.detach() * gradient).sum()) for leaf, gradient in zip(leaves.values(), gradients, strict=True)
     )
-    return math.log1p(flow)
+    return log_flow(flow)
+
+
+def log_flow(flow: float) -> float:
+    """Return log(1 + flow), NaN for what is negative."""
+    return math.log1p(flow) if flow >= 0 else math.nan

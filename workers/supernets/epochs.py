@@ -32,6 +32,8 @@ def train_in(
     A checkpoint holds what its epoch is told of as well: a process that is killed between writing the one and telling
     the other leaves that to the next. Who is told may so hear of an epoch twice.
     """
+    if writes:
+        files.sweep(folder)
     training, recipe = parts.training, parts.recipe
     records = _take_up(folder, parts)
     seconds = records[-1].seconds if records else 0.0
@@ -71,11 +73,11 @@ def train_in(
 
 def valid_errors(parts: Parts, subnets: Mapping[str, Genome], examples: int) -> dict[str, float | None]:
     """Return the validation error of each subnet, its batch norms recalibrated; None where its loss is not finite."""
-    sample, valid, batch_size = parts.train.first(examples), parts.valid.first(examples), parts.recipe.batch_size
+    sample, valid = parts.train.first(examples), parts.valid.first(examples)
     errors: dict[str, float | None] = {}
     for name, genome in subnets.items():
         subnet = subnet_of(parts.training.supernet, genome)
-        recalibrate(subnet, sample, batch_size)
+        recalibrate(subnet, sample, parts.recipe)
         try:
             errors[name] = score(subnet, valid, parts.recipe).error
         except NotFinite:

@@ -34,12 +34,16 @@ class FewShot(SinglePath):
     The first split is made after the share `warmup` of the epochs, the others divide the rest equally. A step trains
     one path, in the part that it belongs to: the steps, and what they cost, are those of an unsplit supernet.
 
+    It trains with one worker: several would each choose a split of their own, and rounding may part them.
+
     Deviations: gradients are compared at the weights that both options train, each averaged over `contexts` draws of
     the other genes, the same for all options, on `matched_examples` training examples that are not augmented; the cut
     is the mean cosine of the pairs across it, not their sum, so that genes with different numbers of options can be
     compared; the parts are trained on together, where the paper makes each a supernet of its own. Momentum begins anew
     at a split.
     """
+
+    divisible = False
 
     def __init__(
         self,

@@ -19,7 +19,7 @@ from evonas.component import Component, checked
 from evonas.errors import DataError, RunFolderError
 from evonas.seeds import generator
 from evonas.space import SearchSpace
-from evonas.supernet_folder import WEIGHTS, SupernetHeader
+from evonas.supernet_folder import CHECKPOINT, WEIGHTS, SupernetHeader
 
 if TYPE_CHECKING:
     from torch import nn
@@ -136,6 +136,16 @@ def write(file: Path, arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]
         ) from error
     finally:
         draft.unlink(missing_ok=True)
+
+
+def sweep(folder: Path) -> None:
+    """Remove what writers that were killed have left; raise RunFolderError if that fails. No one else may write."""
+    try:
+        for name in (CHECKPOINT, WEIGHTS):
+            for draft in folder.glob(f".{name}.*"):
+                draft.unlink()
+    except OSError as error:
+        raise RunFolderError(f"{folder} cannot be written ({error.strerror}): what is in it is valid still") from error
 
 
 def _found(path: Path) -> Path:

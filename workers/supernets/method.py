@@ -71,11 +71,17 @@ class Method(ABC):
     """
 
     divisible = True
-    """Whether several workers may train with it: not where `step` learns from its batch, of which each has a part."""
+    """Whether several workers may train with it.
+
+    Not where `step` learns from its batch, of which each has a part, nor where what each computes decides for all.
+    """
 
     def __init__(self, space: SearchSpace, seed: int) -> None:
         self.space = space
         self.seed = seed
+
+    def check(self, epochs: int) -> None:  # noqa: B027 - most have nothing to check
+        """Raise an EvonasError unless the method can train for so many epochs: it is asked before anything is made."""
 
     def begin_epoch(self, supernet: nn.Module, progress: Progress, examples: Examples, learner: Learner) -> nn.Module:
         """Return the supernet to train from here on: `supernet`, unless the method splits it."""

@@ -13,6 +13,7 @@ from evonas.dataset import Dataset
 from evonas.errors import ConfigError, EvonasError
 from evonas.seeds import derive_seed, generator
 from evonas.space import Genome, SearchSpace
+from evonas.workers.devices import memory_errors
 from evonas.workers.examples import Examples
 from evonas.workers.recipe import Recipe
 from evonas.workers.supernets.method import Method, subnet_of
@@ -75,9 +76,9 @@ def _try(supernet: nn.Module, space: SearchSpace, two: Examples, classes: int, e
     """Raise ConfigError unless the largest subnet returns a logit a class for two examples."""
     supernet.to(two.device)
     try:
-        with seeded(0, two.device), torch.no_grad():
+        with memory_errors(), seeded(0, two.device), torch.no_grad():
             logits = subnet_of(supernet, space.canonical(space.largest())).eval()(two.batch(slice(2))[0])
-    except EvonasError:
+    except (EvonasError, MemoryError):
         raise
     except Exception as error:  # whatever a user's own code, or a supernet of another space, may raise
         raise ConfigError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ class Preferred(SinglePath):
     Before the training the subnets that `scores` knows, a run folder of zero-cost evaluations or a table, are put into
     `buckets` of equal size by their `cost`; the `keep` best of each by the `proxy` are preferred. Each step draws a
     bucket and one of its subnets. What is preferred is kept with the training's state, which goes on with it even if
-    the scores have changed; they must still be there.
+    the scores have changed; they must still be there, but not where the trained supernet is used.
 
     Deviations: any proxy of the file takes the place of the paper's; buckets are quantiles of the scored subnets, and
     not intervals of parameters; all preferred subnets of a bucket are drawn alike.
@@ -42,17 +43,29 @@ class Preferred(SinglePath):
         require("keep", keep, keep >= 1, "at least 1")
         if cost not in (known := space.costs(space.smallest())):
             raise ConfigError(f"'cost: {cost}' is no static cost of the space{nearest(cost, known)}")
-        scored = read_scores(scores, space, [proxy])
-        column = scored.columns[proxy]
+        self._scores, self._proxy, self._cost, self._count, self._keep = scores, proxy, cost, buckets, keep
+
+    @cached_property
+    def buckets(self) -> list[list[Genome]]:
+        """The preferred subnets of each bucket, the best first; of the scores, unless they have been restored."""
+        scored = read_scores(self._scores, self.space, [self._proxy])
+        column = scored.columns[self._proxy]
         rows = np.flatnonzero(np.isfinite(column))
-        if len(rows) < buckets:
-            raise ConfigError(f"{scores} has a finite '{proxy}' of {len(rows)} networks: too few for {buckets} buckets")
-        costs = [space.costs(scored.genomes[row])[cost] for row in rows.tolist()]
+        if len(rows) < self._count:
+            raise ConfigError(
+                f"{self._scores} has a finite '{self._proxy}' of {len(rows)} networks: too few for {self._count} "
+                "buckets"
+            )
+        costs = [self.space.costs(scored.genomes[row])[self._cost] for row in rows.tolist()]
         by_cost = rows[np.argsort(costs, kind="stable")]
-        self.buckets: list[list[Genome]] = [
-            [scored.genomes[row] for row in bucket[np.argsort(-column[bucket], kind="stable")][:keep]]
-            for bucket in np.array_split(by_cost, buckets)
+        return [
+            [scored.genomes[row] for row in bucket[np.argsort(-column[bucket], kind="stable")][: self._keep]]
+            for bucket in np.array_split(by_cost, self._count)
         ]
+
+    def check(self, epochs: int) -> None:
+        """Raise an EvonasError unless the scores can be read and are enough."""
+        _ = self.buckets
 
     def draw(self, rng: np.random.Generator) -> Genome:
         """Return a preferred subnet."""

@@ -51,16 +51,18 @@ class ProgressiveShrinking(Sandwich):
         self._all_largest = space.validate(space.largest())
         self._free: frozenset[int] = frozenset()
 
-    def begin_epoch(self, supernet: nn.Module, progress: Progress, examples: Examples, learner: Learner) -> nn.Module:
-        """Free the genes of the phase that the middle of the epoch lies in."""
-        middles = (np.arange(progress.epochs) + 0.5) / progress.epochs
-        phases = np.searchsorted(self._ends, middles)
-        if len(set(phases)) <= len(self.freed):
+    def check(self, epochs: int) -> None:
+        """Raise ConfigError unless the largest network alone and each phase have an epoch."""
+        if len(set(self._phases(epochs))) <= len(self.freed):
             raise ConfigError(
-                f"'epochs: {progress.epochs}' are too few: the largest network alone and each of the {len(self.freed)} "
+                f"'epochs: {epochs}' are too few: the largest network alone and each of the {len(self.freed)} "
                 "phases need an epoch: train longer, name fewer phases, or choose other 'shares'"
             )
-        self._free = frozenset[int]().union(*self.freed[: phases[progress.epoch]])
+
+    def begin_epoch(self, supernet: nn.Module, progress: Progress, examples: Examples, learner: Learner) -> nn.Module:
+        """Free the genes of the phase that the middle of the epoch lies in."""
+        phase = self._phases(progress.epochs)[progress.epoch]
+        self._free = frozenset[int]().union(*self.freed[:phase])
         return supernet
 
     def students(
@@ -68,6 +70,11 @@ class ProgressiveShrinking(Sandwich):
     ) -> Sequence[Genome]:
         """Return random genomes of the free genes; none while the largest network is trained alone."""
         return [self._shrunk(rng) for _ in range(self.random_subnets)] if self._free else []
+
+    def _phases(self, epochs: int) -> list[int]:
+        """Return the phase of each epoch, 0 where the largest network is trained alone."""
+        middles = (np.arange(epochs) + 0.5) / epochs
+        return np.searchsorted(self._ends, middles).tolist()  # type: ignore[no-any-return]
 
     def _shrunk(self, rng: np.random.Generator) -> Genome:
         sampled = self.space.sample(rng)

@@ -12,8 +12,9 @@ from evonas.workers.supernets.method import Batch, Learner, Method, subnet_of
 class SinglePath(Method):
     """One subnet a step, uniform over the options of every gene (Guo et al., "Single Path One-Shot", ECCV 2020).
 
-    As in the paper the weights that a step does not use rest: they neither decay nor move by momentum. Not as in the
-    paper, whose search has a budget of FLOPs, subnets of any cost are drawn.
+    As in the paper the tensors that a step does not use rest: they neither decay nor move by momentum. Where a subnet
+    uses a part of a tensor, as in `mobile` and `transformer`, the gradient of the other part is 0: that part decays,
+    and moves by momentum. Not as in the paper, whose search has a budget of FLOPs, subnets of any cost are drawn.
     """
 
     def step(self, supernet: nn.Module, batch: Batch, learner: Learner, rng: np.random.Generator) -> Tensor:

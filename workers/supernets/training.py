@@ -160,10 +160,11 @@ def _check(method: Method, examples: Examples, recipe: Recipe, ranks: Ranks) -> 
             f"'drop_path: {recipe.drop_path}' is for networks that are trained alone: a supernet's method says which "
             "paths a step trains; leave the option out"
         )
+    method.check(recipe.epochs)
     if ranks.count == 1:
         return
     if not method.divisible:
-        raise ConfigError(f"{type(method).__name__} learns from whole batches: train with 'workers: 1'")
+        raise ConfigError(f"{type(method).__name__} must see whole batches: train with 'workers: 1'")
     least = len(examples) // math.ceil(len(examples) / recipe.batch_size) // ranks.count
     if least < 2:
         raise ConfigError(
