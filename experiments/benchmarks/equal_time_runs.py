@@ -49,7 +49,7 @@ def on_the_test_split(folder: Path | None = None, train_size: int = 10_000) -> D
     """Return Fashion-MNIST with its test split in the place of the one that networks are measured on."""
     from evonas.workers.datasets import fashion_mnist
 
-    data = fashion_mnist(folder, train_size=train_size, valid_fraction=0.1)
+    data = fashion_mnist(folder=folder, train_size=train_size, valid_fraction=0.1)
     return dataclasses.replace(data, valid=data.test)
 
 
