@@ -45,7 +45,7 @@ class TimeLimit(Tracker):
             raise TimeIsOver
 
 
-def on_the_test_split(folder: Path | None = None, train_size: int = 10_000) -> Dataset:
+def on_the_test_split(folder: str | None = None, train_size: int = 10_000) -> Dataset:
     """Return Fashion-MNIST with its test split in the place of the one that networks are measured on."""
     from evonas.workers.datasets import fashion_mnist
 
