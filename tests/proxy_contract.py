@@ -29,8 +29,6 @@ class ProxyContract:
     proxy: ClassVar[Proxy]
     of_nothing: ClassVar[float]
     """Its score where no cell hands anything on: a number, or NaN or -inf, which fails a candidate."""
-    of_transformers: ClassVar[bool] = True
-    """Whether it has a finite score of them."""
 
     def score(self, network: nn.Module, examples: int = 8) -> float:
         generator = torch.Generator().manual_seed(1)
@@ -61,14 +59,16 @@ class ProxyContract:
         space = NASNetCell(channels=4, layers=3, blocks=2, auxiliary=True, input_shape=(1, 8, 8))
         assert math.isfinite(self.score(built(space, space.canonical(space.smallest())), examples=4))
 
-    def test_blocks_that_excite_channels_have_a_score(self) -> None:
-        space = Mobile(skeleton="tiny", input_shape=(1, 8, 8))
+    @pytest.mark.parametrize(
+        "space",
+        [
+            Mobile(skeleton="tiny", input_shape=(1, 8, 8)),
+            Transformer(widths=(8,), head_width=4, depths=(2, 3), heads=(2,), input_shape=(1, 8, 8)),
+        ],
+        ids=["mobile", "transformer"],
+    )
+    def test_networks_that_excite_channels_or_attend_have_a_score(self, space: SearchSpace) -> None:
         assert math.isfinite(self.score(built(space, space.smallest()), examples=4))
-
-    def test_transformers_have_a_score_or_are_said_to_have_none(self) -> None:
-        space = Transformer(widths=(8,), head_width=4, depths=(2, 3), heads=(2,), input_shape=(1, 8, 8))
-        score = self.score(built(space, space.smallest()), examples=4)
-        assert math.isfinite(score) == self.of_transformers
 
     def test_a_network_of_empty_cells_has_a_score_or_is_said_to_have_none(self) -> None:
         assert self.score(built(CELLS, NOTHING)) == pytest.approx(self.of_nothing, nan_ok=True)
