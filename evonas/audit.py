@@ -27,7 +27,9 @@ from evonas.verdict import Trainings, Verdict, near_front, verdict
 
 FOLDER, FILE = "audit", "audit.json"
 BUDGET = RANDOM = 20
-"""Networks that are trained unless a person says how many; those that cost nothing are all looked up."""
+"""Networks that are trained unless a person says how many."""
+FREE = 1_000
+"""The most that are looked up for nothing unless a person says more: comparing all pairs takes their square."""
 
 
 @dataclass(frozen=True)
@@ -170,11 +172,11 @@ def _check_same_data(path: Path, history: History, search: Search) -> None:
 
 
 def _plan(history: History, with_what: Auditor, search: Search, budget: int | None, random: int | None) -> Plan:
-    """Choose the networks; what can be looked up for nothing is looked up for all of the run, and as many random."""
+    """Choose the networks; what costs nothing is looked up for all of the run, up to `FREE`, and as many random."""
     evaluated = len({evaluation.candidate.genome for evaluation in history.evaluations})
     free = search.evaluator.known_genomes() is not None
-    budget = (evaluated if free else BUDGET) if budget is None else budget
-    random = (evaluated if free else RANDOM) if random is None else random
+    budget = (min(evaluated, FREE) if free else BUDGET) if budget is None else budget
+    random = (min(evaluated, FREE) if free else RANDOM) if random is None else random
     require("budget", budget, budget >= FEWEST, f"{FEWEST} or more, because the order of fewer says nothing")
     require("random", random, random >= 0, "0 or more")
     seed = int(history.config.get("seed", 0))

@@ -43,7 +43,8 @@ def auditor(history: History, overrides: Sequence[str] = (), against: str | None
 
     A run that trained, or looked up in a table, is repeated with its own evaluator; otherwise it is `Trained`, or what
     `evaluator.use` names. It has those of the run's options that it knows, and everything else of the run (data, space,
-    gates, pool, cache) but the seed: that is the run's plus 1, so that nothing is compared with itself. `overrides`
+    pool, cache, gates on static costs for all candidates) but the seed: that is the run's plus 1, so that nothing is
+    compared with itself. No other gate is asked: the run's networks have passed it, or had not to. `overrides`
     replace values of `OVERRIDES`; a key without a dot that is none of these is an option of the evaluator. `against`
     names what the run's first measured objective is compared with; without it an objective is compared with the metric
     of its name, or where that is not measured with the first that is. Raises ConfigError for what cannot be trained or
@@ -58,6 +59,8 @@ def auditor(history: History, overrides: Sequence[str] = (), against: str | None
         "strategy": "evonas.strategies.random_search:RandomSearch",
         "tracking": None,
         "audit": None,
+        "plateau": None,
+        "warm_start": None,
     }
     experiment = config.parse(document, spelt, origin="the audit's experiment")
     evaluator = _built(experiment)
@@ -93,8 +96,17 @@ def auditor(history: History, overrides: Sequence[str] = (), against: str | None
             lost.append(constraint.metric)
     if lost:
         notes.append(f"the constraint on {', '.join(lost)} is left out: {experiment.evaluator.use} does not measure it")
+    static = [gate for gate in experiment.gates if gate.evaluator is None and gate.metric in costs]
+    if asked := [gate.metric for gate in experiment.gates if gate not in static]:
+        notes.append(f"random networks do not pass the gate on {', '.join(asked)}, which workers ask: it is left out")
     notes += _sameness(history, experiment)
-    experiment = experiment.model_copy(update={"objectives": tuple(objectives.values()), "constraints": tuple(kept)})
+    experiment = experiment.model_copy(
+        update={
+            "objectives": tuple(objectives.values()),
+            "constraints": tuple(kept),
+            "gates": tuple(gate for gate in static if gate.applies_to == "all"),
+        }
+    )
     return Auditor(experiment, pairs, _compared(history, pairs), _accuracy(evaluator), notes)
 
 

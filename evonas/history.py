@@ -129,6 +129,8 @@ class History:
                 self.failures_in_a_row, self._streak = [], []  # who resumes after a stop has mended something
                 return self._complete(before=1 + self._newest_generation if self.candidates else 0)
             case Continued(config):
+                if config.get("strategy") != self.config.get("strategy"):  # more is listed: it is not exhausted now
+                    self.closed = None
                 self.config = config
             case Joined():
                 pass

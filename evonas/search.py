@@ -34,6 +34,7 @@ from evonas.tracking.base import Tracker
 _log = logging.getLogger(__name__)
 
 LISTED = "evonas.strategies.listed:Listed"
+FORCE = "resume with --force and accept that results may differ"
 
 Watch = Callable[[Search, Path], Sequence[Tracker]]
 """Gives the trackers of a search in a run folder, besides the experiment's own."""
@@ -80,8 +81,10 @@ def run_or_resume(experiment: Experiment, path: Path, watch: Watch = lambda sear
     What may change on resuming is then as the experiment says. Raises RunFolderError if the folder holds another one.
     """
     if (path / JOURNAL).is_file():
-        complete = prepare(experiment).experiment  # its space follows the data
-        if _begun_with(History.read(path).header, complete):
+        header = History.read(path).header
+        first = [tuple(genome) for genome in header.warm_start]
+        complete = prepare(experiment, first).experiment  # its space follows the data
+        if _begun_with(header, complete):
             return _resume(path, lambda history: complete, watch, force=False)
     return run(experiment, path, watch)[1]
 
@@ -105,7 +108,7 @@ def evaluate_listed(
         with closing(journal):
             history = History.replay(events)
             as_long = begun.model_copy(update={"evaluations": max(1, len(history.candidates))})
-            search = _same_search(path, history, as_long, force=False)
+            search = _same_search(path, history, as_long, f"remove {path} and evaluate its networks anew")
             all_listed = dict.fromkeys([*(c.genome for c in history.candidates.values()), *genomes])
             search = replace(search, experiment=_listing(search.experiment, list(all_listed)))
             return _continue(search, path, journal, history, events, watch)
@@ -121,7 +124,7 @@ def _resume(path: Path, continued: Callable[[History], Experiment], watch: Watch
         journal, events = Journal.reopen(path / JOURNAL)
         with closing(journal):
             history = History.replay(events)
-            search = _same_search(path, history, continued(history), force=force)
+            search = _same_search(path, history, continued(history), None if force else FORCE)
             return _continue(search, path, journal, history, events, watch)
 
 
@@ -137,8 +140,11 @@ def _continue(
     return _search(search, path, journal, history, events, trackers)
 
 
-def _same_search(path: Path, history: History, experiment: Experiment, *, force: bool) -> Search:
-    """Prepare the search of a journal again; raise RunFolderError if it is not the same any more."""
+def _same_search(path: Path, history: History, experiment: Experiment, way_out: str | None) -> Search:
+    """Prepare the search of a journal again; raise RunFolderError if it is not the same any more.
+
+    `way_out` is what to do about other versions, besides installing the old ones; they are no reason if it is None.
+    """
     header = history.header
     if experiment.evaluations != history.config["evaluations"] and experiment.evaluations < history.asked:
         raise RunFolderError(f"{path} has {history.asked} candidates: 'evaluations' cannot be less")
@@ -165,11 +171,8 @@ def _same_search(path: Path, history: History, experiment: Experiment, *, force:
     changed = [
         f"{name} {was} -> {installed.get(name)}" for name, was in header.versions.items() if installed.get(name) != was
     ]
-    if changed and not force:
-        raise RunFolderError(
-            f"{path} was run with other versions ({', '.join(changed)}): install those, or resume with --force and "
-            f"accept that results may differ"
-        )
+    if changed and way_out:
+        raise RunFolderError(f"{path} was run with other versions ({', '.join(changed)}): install those, or {way_out}")
     return replace(search, gates=static_gates(header))
 
 

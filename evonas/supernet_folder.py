@@ -12,6 +12,8 @@ from typing import Any
 from evonas.errors import RunFolderError
 
 HEADER = "supernet.json"
+HEADER_DRAFT = f".{HEADER}.draft"
+"""What is left of a header if the training is killed while it is written."""
 PROGRESS = "progress.jsonl"
 CHECKPOINT = "checkpoint.safetensors"
 """The state after the last epoch: weights, momentum, what the method has learnt."""
@@ -95,12 +97,20 @@ def write_header(folder: Path, header: SupernetHeader) -> None:
 
 
 def read_progress(folder: Path) -> list[EpochRecord]:
-    """Return the epochs that are told of; a line that was torn when the training was killed is left out."""
+    """Return the epochs that are told of; raise RunFolderError where they cannot be read.
+
+    A line that was torn when the training was killed is left out.
+    """
+    path = folder / PROGRESS
     try:
-        lines = (folder / PROGRESS).read_text(encoding="utf-8").splitlines(keepends=True)
+        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+        return [EpochRecord.of(line) for line in lines if line.endswith("\n")]
     except FileNotFoundError:
         return []
-    return [EpochRecord.of(line) for line in lines if line.endswith("\n")]
+    except (OSError, ValueError, TypeError) as error:
+        raise RunFolderError(
+            f"{path} cannot be read ({error}): mend or remove the damaged line, or train anew in another folder"
+        ) from error
 
 
 def write_progress(folder: Path, records: Sequence[EpochRecord]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ from evonas.space import SearchSpace
 from evonas.supernet_folder import (
     CHECKPOINT,
     HEADER,
+    HEADER_DRAFT,
     EpochRecord,
     SupernetHeader,
     read_header,
@@ -30,6 +32,8 @@ from evonas.supernet_folder import (
 )
 from evonas.supernet_trainer import SupernetTrainer
 from evonas.tracking.training import TrainingTracker
+
+_log = logging.getLogger(__name__)
 
 LOCAL = "evonas.workers.supernets.local_trainer:LocalTrainer"
 RAY = "evonas.workers.ray_train:RayTrainer"
@@ -103,29 +107,34 @@ def run_or_resume(experiment: SupernetExperiment, path: Path, watch: Watch) -> S
 
 
 def _train(prepared: Prepared, path: Path, header: SupernetHeader, trackers: Sequence[TrainingTracker]) -> None:
-    records = list(read_progress(path))
+    records, listening = list(read_progress(path)), list(trackers)
+
+    def tell(hook: Callable[[TrainingTracker], None]) -> None:
+        """Call a hook of every tracker; one that raises hears nothing more, because a tracker stops no training."""
+        for tracker in list(listening):
+            try:
+                hook(tracker)
+            except Exception:
+                _log.exception("%s is broken and is told nothing more of this training", type(tracker).__name__)
+                listening.remove(tracker)
 
     def each_epoch(record: EpochRecord) -> None:
         if record.epoch <= len(records):
             return  # told already, before a worker was lost
         records.append(record)
-        for tracker in trackers:
-            tracker.epoch(record)
+        tell(lambda tracker: tracker.epoch(record))
 
     def each_step(share: float) -> None:
-        for tracker in trackers:
-            tracker.step(share)
+        tell(lambda tracker: tracker.step(share))
 
     finished = False
-    for tracker in trackers:
-        tracker.started(header, list(records))
+    tell(lambda tracker: tracker.started(header, list(records)))
     try:
         with terminable(), _enough_memory():
             prepared.trainer.train(path, header, each_epoch, each_step)
         finished = True
     finally:
-        for tracker in trackers:
-            tracker.closed(finished=finished)
+        tell(lambda tracker: tracker.closed(finished=finished))
 
 
 @contextmanager
@@ -182,7 +191,7 @@ def _make(path: Path, identity: str) -> None:
             f"belongs to another training ('{other.name}', {other.config_hash}; this one is {identity}): name another"
         )
         raise RunFolderError(f"{path} {same if other.config_hash == identity else differs} with --run")
-    if not found <= {LOCK}:
+    if not found <= {LOCK, HEADER_DRAFT}:
         raise RunFolderError(f"{path} exists and holds no supernet of evonas: name another folder with --run")
 
 

@@ -82,9 +82,10 @@ class Verdict:
     there are several seeds; `best` is that of all networks of the run that were trained. `improvement` is the relative
     improvement RI = 100 (Acc_m - Acc_r) / Acc_r (Yang, Esperanca and Carlucci, "NAS evaluation is frustratingly hard",
     ICLR 2020) of the front's mean accuracy over the mean of the random networks; `improvement_of_best` is that of the
-    member which the search took for the best in its first objective. `same_size` compares the front with as many random
-    networks (at most half of those that were trained, so that sets of them differ), `same_time` with as many as could
-    have been trained in the `search_seconds` of the run's evaluations, at `training_seconds` each.
+    member which the search took for the best in its first objective, None where its training failed. `same_size`
+    compares the front with as many random networks, `same_time` with as many as could have been trained in the
+    `search_seconds` of the run's evaluations, at `training_seconds` each; a supernet's or predictor's own training is
+    not in them. Both draw at most half of the random networks that were trained, so that sets of them differ.
     """
 
     trusts: Sequence[Trust]
@@ -149,7 +150,7 @@ def verdict(
 
     size = min(len(front), len(random) // 2)
     affordable = int(history.evaluated_seconds / training_seconds) if training_seconds > 0 else 0
-    improvements = _improvements(front, random, first, accuracy, seed)
+    improvements = _improvements(front, plan.front[:1], random, first, accuracy, seed)
     return Verdict(
         trusts=_trusts(history, plan, pairs, first, seed),
         members=[member(evaluation) for evaluation in history.front.members],
@@ -159,7 +160,7 @@ def verdict(
         improvement=improvements[0],
         improvement_of_best=improvements[1],
         same_size=against(size, size),
-        same_time=against(len(front), affordable),
+        same_time=against(len(front), affordable) if 2 * affordable <= len(random) else None,
         search_seconds=history.evaluated_seconds,
         training_seconds=training_seconds,
     )
@@ -229,12 +230,13 @@ def _certainty(
 
 def _improvements(
     front: Sequence[Genome],
+    best: Sequence[Genome],
     random: Sequence[Genome],
     trained: Mapping[Genome, Metrics],
     accuracy: Callable[[Metrics], float] | None,
     seed: int,
 ) -> tuple[Interval | None, float | None]:
-    """Return RI of the front's mean, with an interval over resamples of the random networks, and of its first."""
+    """Return RI of the front's mean, with an interval over resamples of the random networks, and of its `best`."""
     if accuracy is None or not front or not random:
         return None, None
     members = [accuracy(trained[genome]) for genome in front]
@@ -247,7 +249,8 @@ def _improvements(
 
     mean = float(np.mean(members))
     rng = generator(seed, "audit", "improvement")
-    return bootstrap(lambda resampled: improvement(mean, resampled), others, rng), improvement(members[0], others)
+    of_best = improvement(members[0], others) if front[0] in best else None
+    return bootstrap(lambda resampled: improvement(mean, resampled), others, rng), of_best
 
 
 def _against(

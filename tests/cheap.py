@@ -18,3 +18,11 @@ class Score(Evaluator):
     def measure(self, genome: Genome, budget: int | None) -> Metrics:
         noise = float(generator(0, "score", list(genome)).normal())
         return {"score": max(0.0, 5.0 + float(np.log(self.space.costs(genome)["params"])) + noise)}
+
+
+class SeededScore(Score):
+    """The score as one seed has it: another seed turns other networks away."""
+
+    def measure(self, genome: Genome, budget: int | None) -> Metrics:
+        noise = float(generator(self.seed_for(genome), "score").normal())
+        return {"score": max(0.0, 5.0 + float(np.log(self.space.costs(genome)["params"])) + 3 * noise)}

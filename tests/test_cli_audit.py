@@ -182,6 +182,25 @@ def test_networks_are_trained_by_the_runs_recipe_where_its_values_were_cheap(com
     assert said["improvement"] is not None
 
 
+def test_what_ended_or_turned_away_in_the_run_does_not_do_so_in_its_audit(
+    command: Command, run: Callable[[str], Path], tmp_path: Path
+) -> None:
+    on_workers = {"metric": "score", "at_least": 14.0, "evaluator": "cheap:SeededScore"}
+    initial = {"metric": "params", "at_most": 20_000, "applies_to": "initial"}
+    experiment = {
+        **FORMULA, "gates": [on_workers, initial], "plateau": {"window": 10, "epsilon": 0.9, "confidence": 0.5},
+        "warm_start": str(run("formula")), "objectives": ["valid_error", "macs"],
+    }  # fmt: skip
+    path, history = search.run(config.parse(experiment), tmp_path / "runs" / "gated")
+    assert history.closed == "plateau"
+    assert history.rejections
+    shutil.rmtree(tmp_path / "runs" / "formula")
+    said = json.loads(command("audit", path, "--json")[1])
+    assert said["networks"]["failed"] == 0
+    assert said["networks"]["trained"] > 20 + len(history.front.members)
+    assert any("do not pass the gate on score" in note for note in said["notes"])
+
+
 def test_verdict_goes_to_mlflow_where_the_run_is(command: Command, tmp_path: Path) -> None:
     experiment = {**SCORED, "tracking": {"use": "evonas.tracking.mlflow:MLflow", "children": "none"}}
     path, _ = search.run(config.parse(experiment), tmp_path / "runs" / "tracked")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +11,13 @@ import pytest
 from commands import write_experiment
 from scipy.stats import norm
 from synthetic import IntegerSpace
-from toy import ToySpace
+from toy import ToySpace, header
 
 from evonas import config, search
 from evonas.errors import EvonasError
+from evonas.evaluation import Candidate, Evaluation, Source
+from evonas.history import JOURNAL
+from evonas.journal import Asked, Finished, Journal
 from evonas.proxies.scores import Scores, read_scores
 
 SPACE = ToySpace(length=4)
@@ -41,6 +46,21 @@ def test_a_run_gives_metrics_and_static_costs_of_what_it_evaluated(tmp_path: Pat
         read_scores(run, IntegerSpace(), ["valid_eror"])
     with pytest.raises(EvonasError, match="other genes"):
         read_scores(run, SPACE, ["params"])
+
+
+def test_of_a_network_that_climbed_the_scores_of_its_highest_fidelity_are_taken(tmp_path: Path) -> None:
+    low = Candidate(0, (0, 0, 0, 0), 0, budget=1)
+    high = Candidate(1, low.genome, 0, parents=(0,))
+    measured = [
+        Evaluation(low, {"valid_error": 0.9, "early": 0.1, "params": 9.0}, Source.TRAINED, 1.0, 0),
+        Evaluation(high, {"valid_error": 0.2, "params": 9.0}, Source.TRAINED, 5.0, 0),
+    ]
+    genes = {gene.name: [str(option) for option in gene.options] for gene in SPACE.genes}
+    with closing(Journal.create(tmp_path / JOURNAL, replace(header(), genes=genes))) as journal:
+        journal.append([Asked([low, high], {}), *(Finished(each, 1.0) for each in reversed(measured))])
+    scores = read_scores(tmp_path, SPACE, ["valid_error", "early"])
+    assert list(scores.genomes) == [low.genome]
+    assert {name: column.tolist() for name, column in scores.columns.items()} == {"valid_error": [0.2], "early": [0.1]}
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 import signal
 import subprocess
 import time
@@ -235,3 +236,26 @@ def test_a_job_that_starts_again_continues_also_where_the_space_follows_the_data
     again = search.run_or_resume(told(4), tmp_path / "run")
     assert len(again.evaluations) == 4
     assert list(again.outcomes)[:2] == list(first.outcomes)
+
+
+def test_a_run_that_is_started_again_needs_its_warm_start_no_more(tmp_path: Path) -> None:
+    earlier, _ = search.run(config.load(write_experiment(tmp_path, evaluations=12)), tmp_path / "earlier")
+    experiment = config.load(write_experiment(tmp_path, evaluations=12, warm_start=str(earlier)))
+    first = search.run_or_resume(experiment, tmp_path / "run")
+    shutil.rmtree(earlier)
+    again = search.run_or_resume(experiment.model_copy(update={"evaluations": 14}), tmp_path / "run")
+    assert len(again.outcomes) == 14
+    assert digest(again.evaluations[:12]) == digest(first.evaluations)
+
+
+def test_a_list_that_was_exhausted_may_grow(tmp_path: Path) -> None:
+    experiment = config.load(write_experiment(tmp_path))
+    small, other, refused = (0, 0, 0, 0), (1, 1, 1, 1), (5, 5, 3, 0)
+    first = search.evaluate_listed(experiment, [small, refused], tmp_path / "run")
+    assert (first.closed, len(first.candidates)) == ("exhausted", 1)
+    longer = search.evaluate_listed(experiment, [small, refused, other], tmp_path / "run")
+    assert [evaluation.candidate.genome for evaluation in longer.evaluations] == [small, other]
+    journal = tmp_path / "run" / "journal.jsonl"
+    journal.write_text(journal.read_text().replace('"versions":{"evonas":"', '"versions":{"evonas":"0.', 1))
+    with pytest.raises(RunFolderError, match=r"install those, or remove .*run and evaluate its networks anew"):
+        search.evaluate_listed(experiment, [small], tmp_path / "run")

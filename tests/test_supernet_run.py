@@ -15,9 +15,10 @@ import pytest
 from one_thread import one_thread  # noqa: F401
 from plain_supernet import plain_experiment
 
-from evonas import config_supernet, supernet_run
+from evonas import config_supernet, supernet_folder, supernet_run
 from evonas.errors import ConfigError, DataError, EvonasError, RunFolderError, TrainingStopped
-from evonas.supernet_folder import CHECKPOINT, HEADER, PROGRESS, WEIGHTS, read_progress
+from evonas.supernet_folder import CHECKPOINT, HEADER, HEADER_DRAFT, PROGRESS, WEIGHTS, EpochRecord, read_progress
+from evonas.tracking.training import TrainingTracker
 from evonas.workers.supernets import epochs, files
 from evonas.workers.supernets.single_path import SinglePath
 
@@ -81,6 +82,52 @@ def test_a_training_that_is_killed_ends_with_the_weights_of_one_that_is_not(tmp_
 
     assert told("whole") == told("killed")
     assert [r.epoch for r in read_progress(folder)] == [1, 2, 3, 4]
+
+
+def test_a_header_whose_writing_was_killed_is_no_obstacle(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+
+    def in_the_header() -> None:
+        supernet_folder.os.fsync = lambda descriptor: die()  # type: ignore[attr-defined]
+
+    assert killed(folder, in_the_header, {}) == -signal.SIGKILL
+    assert not (folder / HEADER).exists()
+    assert (folder / HEADER_DRAFT).exists()
+    train(folder, again=True)
+
+
+def test_a_tracker_that_breaks_stops_no_training_and_hides_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    heard = []
+
+    class Broken(TrainingTracker):
+        def epoch(self, record: EpochRecord) -> None:
+            raise RuntimeError("no route to host")
+
+        def closed(self, *, finished: bool) -> None:
+            raise AssertionError("it is told nothing more")
+
+    class Sound(TrainingTracker):
+        def epoch(self, record: EpochRecord) -> None:
+            heard.append(record.epoch)
+
+        def closed(self, *, finished: bool) -> None:
+            heard.append(finished)
+
+    trackers = [Broken(), Sound()]
+    experiment = config_supernet.parse(plain_experiment(method="plain_supernet:LateNaN"))
+    with pytest.raises(TrainingStopped):
+        supernet_run.run(experiment, tmp_path / "run", lambda prepared, path: trackers)
+    assert heard == [1, 2, False]
+    assert "Broken is broken and is told nothing more of this training" in caplog.text
+
+
+@pytest.mark.parametrize("damaged", ["{\n", "[]\n", '{"epoch": 1}\n'])
+def test_damaged_progress_is_said(tmp_path: Path, damaged: str) -> None:
+    (tmp_path / PROGRESS).write_text(damaged)
+    with pytest.raises(RunFolderError, match=r"progress\.jsonl cannot be read"):
+        read_progress(tmp_path)
 
 
 def test_errors_of_the_smallest_the_largest_and_random_subnets_are_told(tmp_path: Path) -> None:

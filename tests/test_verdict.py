@@ -37,13 +37,14 @@ def measured(genome: Genome, *errors: float) -> list[Metrics]:
     return [{"valid_error": error, "params": PARAMS[genome]} for error in errors]
 
 
-def judged(plan: Plan = PLAN, without: Sequence[Genome] = (), trainings: Trainings | None = None) -> Verdict:
+def judged(
+    plan: Plan = PLAN, without: Sequence[Genome] = (), trainings: Trainings | None = None, training_seconds: float = 4.0
+) -> Verdict:
     trained = trainings or {g: measured(g, error) for g, error in TRAINED.items() if g not in without}
     pair = (GOALS.objectives[0], GOALS.objectives[0])
     return verdict(
-        searched(), plan, GOALS, {RUNG: [pair]}, lambda metrics: 1 - metrics["valid_error"], trained,
-        training_seconds=4.0,
-    )  # fmt: skip
+        searched(), plan, GOALS, {RUNG: [pair]}, lambda metrics: 1 - metrics["valid_error"], trained, training_seconds
+    )
 
 
 def test_tau_counts_pairs() -> None:
@@ -88,11 +89,13 @@ def test_random_networks_are_compared_with_as_many_of_the_front_and_at_the_same_
     assert found.same_size.front == pytest.approx(sum(alone) / 4 / 80, abs=0.01)
     assert found.same_size.random.value == pytest.approx((0.5 * 60 + 0.3 * 40) / 2 / 80, abs=0.01)
     assert found.affordable == 2, "five evaluations of 2 s, and 4 s a training"
+    assert found.same_time is None, "the two make one set, which says nothing of others"
+    found = judged(training_seconds=10.0)
     assert found.same_time is not None
-    assert (found.same_time.members, found.same_time.networks) == (4, 2)
+    assert (found.same_time.members, found.same_time.networks) == (4, 1)
     assert found.same_time.front == found.chosen
-    assert found.same_time.random.value == pytest.approx(0.5 * 60 / 80), "R1 dominates R2"
-    assert found.same_time.share_beaten == 1.0
+    assert found.same_time.random.value == pytest.approx((0.5 * 60 + 0.3 * 40) / 2 / 80, abs=0.01)
+    assert found.same_time.random.low < found.same_time.random.value < found.same_time.random.high
 
 
 def test_what_failed_is_left_out_and_said() -> None:
@@ -101,6 +104,12 @@ def test_what_failed_is_left_out_and_said() -> None:
     assert found.members[1].regret is None
     assert found.chosen == pytest.approx((0.5 * 70 + 0.15 * 40) / 80)
     assert (found.improvement, found.same_size, found.same_time) == (None, None, None)
+
+
+def test_the_member_that_the_search_took_for_the_best_is_no_other_one() -> None:
+    found = judged(without=[D])
+    assert found.improvement is not None
+    assert found.improvement_of_best is None
 
 
 def test_seeds_give_probabilities_and_an_interval() -> None:

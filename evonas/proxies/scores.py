@@ -46,7 +46,8 @@ class Scores:
 def read_scores(path: Path, space: SearchSpace, names: Sequence[str]) -> Scores:
     """Return what a run folder or a table (parquet, CSV) says of networks of the space, in the columns `names`.
 
-    Of a run these are metrics and static costs of what it has evaluated; in a table a gene's column holds its options
+    Of a run these are metrics and static costs of what it has evaluated, of a network at the highest fidelity that
+    measured them; in a table a gene's column holds its options
     or their indices, and of rows that are one network the first counts. Raises an EvonasError for what cannot be read,
     is of another space or of the test split.
     """
@@ -80,9 +81,13 @@ def _of_run(path: Path, space: SearchSpace, names: Sequence[str]) -> tuple[list[
     evaluations = history.evaluations
     if not evaluations:
         raise DataError(f"{path} has no evaluation yet: let it score networks first")
-    known = evaluations[0].metrics
+    rungs = list(history.spent)
+    found: dict[Genome, dict[str, float]] = {}
+    for each in sorted(evaluations, key=lambda e: (e.candidate.at_top, rungs.index(e.fidelity))):
+        found.setdefault(each.candidate.genome, {}).update(each.metrics)
+    known = {name for metrics in found.values() for name in metrics}
     for name in names:
         if name not in known:
             raise DataError(f"{path} has no score '{name}'{nearest(name, known)}")
-    columns = {name: np.array([e.metrics.get(name, np.nan) for e in evaluations]) for name in names}
-    return [evaluation.candidate.genome for evaluation in evaluations], columns
+    columns = {name: np.array([metrics.get(name, np.nan) for metrics in found.values()]) for name in names}
+    return list(found), columns

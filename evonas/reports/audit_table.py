@@ -113,8 +113,12 @@ def _headline(audit: Audit) -> str:
 def findings_table(audit: Audit) -> Table:
     """Return what follows for the chosen front: its worth and regret, and what random networks reach."""
     from rich.table import Table
+    from rich.text import Text
 
-    table = Table(box=None, pad_edge=False, show_header=False)
+    table = Table(box=None, pad_edge=False, show_header=False, caption_justify="left")
+    table.caption = Text(
+        "the same time: as the run's evaluations took, without the training of a supernet or predictor", style="dim"
+    )
     table.add_column(no_wrap=True)
     table.add_column()
     verdict = audit.verdict
@@ -129,7 +133,8 @@ def findings_table(audit: Audit) -> Table:
     table.add_row("random search in the same time", _same_time(verdict))
     if verdict.improvement is not None:
         over = f"{verdict.improvement.value:+.2f} % ({_bounds(verdict.improvement, 2)})"
-        first = f"; its first member: {verdict.improvement_of_best:+.2f} %"
+        of_best = verdict.improvement_of_best
+        first = "" if of_best is None else f"; its first member: {of_best:+.2f} %"
         table.add_row("mean accuracy over random (RI)", over + first)
     return table
 
@@ -157,7 +162,7 @@ def _same_time(verdict: Verdict) -> str:
     took = f"{duration(verdict.search_seconds)} of search, {verdict.training_seconds:.2g} s a training"
     if affordable == 0:
         return f"would not have trained one network ({took})"
-    return f"not known: it would have trained {affordable:,} ({took}), say --random {affordable}"
+    return f"not known: it would have trained {affordable:,} ({took}), say --random {2 * affordable}"
 
 
 def _against(against: Against) -> str:

@@ -39,6 +39,16 @@ ENDINGS = {
 }
 
 
+@contextmanager
+def while_read(terminal: Terminal) -> Iterator[None]:
+    """Go on after a broken pipe: rich makes itself quiet, sends what is still printed to nowhere, and exits."""
+    try:
+        yield
+    except SystemExit:
+        if not terminal.quiet:
+            raise
+
+
 class Console(Tracker):
     """Shows generation, budget, hypervolume, rate, time left and the front: a live panel, or a line a generation.
 
@@ -70,7 +80,7 @@ class Console(Tracker):
             from rich.live import Live
 
             self._live = Live(console=self._terminal, get_renderable=self._panel, transient=True)
-            with self._while_read():
+            with while_read(self._terminal):
                 self._live.start()
         self._warn(doubted=False)
 
@@ -95,7 +105,7 @@ class Console(Tracker):
     def closed(self, history: History) -> None:
         """Give the cursor back and say how the search ended."""
         if self._live:
-            with self._while_read():
+            with while_read(self._terminal):
                 self._live.stop()
             self._live = None
         self._state = _State.of(history)
@@ -115,17 +125,8 @@ class Console(Tracker):
         self._last_line = time.monotonic()
         encoding = self._terminal.encoding
         plain = text.encode(encoding, errors="replace").decode(encoding)
-        with self._while_read():
+        with while_read(self._terminal):
             self._terminal.print(plain, markup=False, highlight=False, emoji=False, soft_wrap=True)
-
-    @contextmanager
-    def _while_read(self) -> Iterator[None]:
-        """Go on after a broken pipe: rich makes itself quiet, sends what is still printed to nowhere, and exits."""
-        try:
-            yield
-        except SystemExit:
-            if not self._terminal.quiet:
-                raise
 
     def _progress(self, gain: float = 0.0) -> str:
         return ", ".join([*self._standing(gain), *self._pace.words(self._budget - self._state.done)])

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from evonas.supernet_folder import EpochRecord, SupernetHeader
+from evonas.tracking.console import while_read
 from evonas.tracking.training import TrainingTracker
 
 if TYPE_CHECKING:
@@ -30,7 +31,8 @@ class TrainingConsole(TrainingTracker):
 
         self._done = len(records)
         if records:
-            self._console.print(f"resumed after epoch {self._done}", highlight=False)
+            with while_read(self._console):
+                self._console.print(f"resumed after epoch {self._done}", highlight=False)
         if self._console.is_interactive and self._console.file.isatty():
             columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
             self._progress = Progress(*columns, console=self._console, transient=True)
@@ -50,10 +52,8 @@ class TrainingConsole(TrainingTracker):
         if self._progress:
             self._progress.update(self._progress.task_ids[0], description=words, completed=record.epoch)
             return
-        try:
+        with while_read(self._console):
             self._console.print(words, highlight=False, markup=False, soft_wrap=True)
-        except BrokenPipeError:
-            self._console.quiet = True
 
     def closed(self, *, finished: bool) -> None:
         """Give the terminal back."""
