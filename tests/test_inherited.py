@@ -87,9 +87,9 @@ def test_numbers_are_those_of_the_network_by_itself_on_the_weights_of_the_file(f
 
 
 def test_fine_tuning_trains_a_copy_for_as_many_epochs_as_it_says(folder: Path) -> None:
-    evaluator = Inherited(SPACE, DATA, 0, supernet=folder, fine_tune_epochs=6, batch_size=32, learning_rate=0.05)
+    evaluator = Inherited(SPACE, DATA, 0, supernet=folder, fine_tune_epochs=12, batch_size=32, learning_rate=0.05)
     tuned, inherited, other = (evaluator.measure(GENOME, budget) for budget in (None, 0, 2))
-    assert (tuned["epochs"], inherited["epochs"], other["epochs"]) == (6.0, 0.0, 2.0)
+    assert (tuned["epochs"], inherited["epochs"], other["epochs"]) == (12.0, 0.0, 2.0)
     assert tuned["valid_loss"] < 0.8 * inherited["valid_loss"]
     assert untimed(inherited) == untimed(
         Inherited(SPACE, DATA, 0, supernet=folder, batch_size=32).measure(GENOME, None)
