@@ -55,7 +55,7 @@ def trust_table(audit: Audit) -> Table:
 
     table = Table(box=None, pad_edge=False, header_style="bold", caption_justify="left")
     for column in ("source", "metric", "among"):
-        table.add_column(column, no_wrap=True)
+        table.add_column(column, overflow="fold")  # names give way on a narrow terminal, numbers do not
     for column in ("networks", "tau", "95 %", "Spearman", "95 %"):
         table.add_column(column, justify="right", no_wrap=True)
     for trust in audit.verdict.trusts:
