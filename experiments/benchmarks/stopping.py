@@ -17,34 +17,15 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from evonas import config, journal, search
+from evonas import config, search
 from evonas.compose import prepare
-from evonas.controller import replay
-from evonas.early_exit import EarlyExit
 from evonas.errors import EvonasError
-from evonas.history import JOURNAL, Generation, History
-from evonas.strategies.pareto_stopping import ParetoStopping
-from evonas.tracking.base import Tracker
+from evonas.history import History
+from evonas.strategies.pareto_stopping import Savings
 
 EXPERIMENT = Path(__file__).resolve().parents[1] / "quickstart.yaml"
-POPULATION = 20
+RUNGS = 4  # the full training counts too
 NSGA2 = "{use: evonas.strategies.pymoo_nsga2:NSGA2, population: 20}"
-
-
-class Enough(BaseException):
-    """Raised by a tracker to end a search as an interrupt does."""
-
-
-class Generations(Tracker):
-    """Ends a search after so many generations."""
-
-    def __init__(self, generations: int) -> None:
-        self.generations = generations
-
-    def generation(self, history: History, generation: Generation) -> None:
-        """End the search if that was the last."""
-        if generation.number + 1 >= self.generations:
-            raise Enough
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -53,40 +34,33 @@ def main(arguments: Sequence[str] | None = None) -> None:
           f"{'checked':>9}{'false':>7}")  # fmt: skip
     for seed in range(options.seeds):
         stopping = "{use: evonas.strategies.pareto_stopping:ParetoStopping, strategy: " + NSGA2
-        stopping += f", checked: {options.checked}" + "}"
-        without = _searched(options, seed, "without", [f"strategy={NSGA2}"])[0]
+        stopping += f", checked: {options.checked}, networks: {options.networks}" + "}"
+        length = f"evaluations={options.networks}"
+        without = _searched(options, seed, f"without-{options.networks}", [f"strategy={NSGA2}", length])
         print(f"{seed:4}{'no':>10}{without.front.hypervolume:13.4f}{len(without.evaluations):10}{0:9}"
               f"{without.evaluated_seconds:9.0f}{0:8}", flush=True)  # fmt: skip
-        history, strategy = _searched(options, seed, "with", [f"strategy={stopping}", "evaluator.rungs=[1,2,4]"])
-        assert isinstance(strategy, ParetoStopping)
-        savings = strategy.savings(history.evaluations)
+        name, length = f"with-{options.networks}-{options.checked:g}", f"evaluations={RUNGS * options.networks}"
+        rungs = ["evaluator.rungs=[1,2,4]", length]
+        history = _searched(options, seed, name, [f"strategy={stopping}", *rungs])
+        savings = Savings(**history.remarks)  # type: ignore[arg-type]
         print(f"{seed:4}{'yes':>10}{history.front.hypervolume:13.4f}{savings.finished + savings.stopped:10}"
               f"{savings.stopped:9}{savings.seconds_spent:9.0f}{savings.seconds_saved:8.0f}{savings.checked:9}"
               f"{savings.false_stops:7}", flush=True)  # fmt: skip
 
 
-def _searched(options: argparse.Namespace, seed: int, name: str, settings: Sequence[str]) -> tuple[History, object]:
-    """Search, unless that was done before; return what happened, and the strategy as it was at the end."""
-    generations = options.networks // POPULATION
-    overrides = [f"seed={seed}", "tracking=null", "evaluations=1000000", "pool.workers=2", *settings]
-    experiment = prepare(config.load(EXPERIMENT, [*overrides, *options.overrides])).experiment
+def _searched(options: argparse.Namespace, seed: int, name: str, settings: Sequence[str]) -> History:
+    """Search, unless that was done before; return what happened."""
+    overrides = [f"seed={seed}", "tracking=null", "pool.workers=2", *settings, *options.overrides]
+    experiment = prepare(config.load(EXPERIMENT, overrides)).experiment
     path: Path = options.runs / f"{name}-{seed}"
-    if not (path / JOURNAL).is_file() or len(History.read(path).generations) < generations:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            search.run_or_resume(experiment, path, lambda search, path: [Generations(generations)])
-        except Enough:
-            print(f"{path}: searched", file=sys.stderr)
-    prepared = prepare(experiment)
-    strategy = prepared.strategy(EarlyExit(prepared.space, prepared.gates))
-    replay(strategy, list(journal.read(path / JOURNAL)))
-    return History.read(path), strategy
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return search.run_or_resume(experiment, path, lambda search, path: [])
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=2)
-    parser.add_argument("--networks", type=int, default=100, help="a multiple of 20 (%(default)s)")
+    parser.add_argument("--networks", type=int, default=100, help="of each search (%(default)s)")
     parser.add_argument("--checked", type=float, default=0.3, help="share (%(default)s)")
     parser.add_argument("--runs", type=Path, default=Path("runs/stopping"), help="what is kept (%(default)s)")
     parser.add_argument("overrides", nargs="*", metavar="key=value")
