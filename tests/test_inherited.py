@@ -86,6 +86,19 @@ def test_numbers_are_those_of_the_network_by_itself_on_the_weights_of_the_file(f
     assert measured["epochs"] == 0.0
 
 
+def test_a_part_of_the_valid_split_is_the_same_for_all_networks_and_differs_between_runs(folder: Path) -> None:
+    some = [Inherited(SPACE, DATA, seed, supernet=folder, valid_examples=20) for seed in (0, 0, 1)]
+    parts = [evaluator._resident.valid.inputs for evaluator in some]
+    assert [len(part) for part in parts] == [20] * 3
+    assert torch.equal(parts[0], parts[1])
+    assert not torch.equal(parts[0], parts[2])
+    assert some[0].measure(GENOME, None)["valid_error"] * 20 % 1 == 0.0
+    more, everything = (
+        Inherited(SPACE, DATA, 0, supernet=folder, valid_examples=n).measure(GENOME, None) for n in (9999, None)
+    )
+    assert more["valid_error"] == everything["valid_error"]
+
+
 def test_fine_tuning_trains_a_copy_for_as_many_epochs_as_it_says(folder: Path) -> None:
     evaluator = Inherited(SPACE, DATA, 0, supernet=folder, fine_tune_epochs=12, batch_size=32, learning_rate=0.05)
     tuned, inherited, other = (evaluator.measure(GENOME, budget) for budget in (None, 0, 2))
@@ -152,6 +165,7 @@ def test_workers_share_weights_that_nobody_writes_and_measure_the_same_in_any_or
     ("options", "said"),
     [
         ({"calibration_examples": 1}, "'calibration_examples' must be 2 or more, and is 1"),
+        ({"valid_examples": 0}, "'valid_examples' must be 1 or more, or null for all, and is 0"),
         ({"fine_tune_epochs": -1}, "'fine_tune_epochs' must be 0 or more, and is -1"),
         ({"batch_size": 1}, "'batch_size' must be 2 or more"),
         ({"cutout": 9}, "'cutout' must be at most the images' size, 8 pixels, and is 9"),

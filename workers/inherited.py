@@ -31,9 +31,10 @@ if TYPE_CHECKING:
 class Inherited(Evaluator):
     """Measures networks on the valid split with the weights of `supernet`, a folder that `evonas supernet` has written.
 
-    Statistics of batch norms are recomputed for each network on `calibration_examples` of the training split, the same
-    for all, which the run's seed draws (SPOS: Guo et al., ECCV 2020). The weights are read on the driver, once; workers
-    see them in shared memory, and nothing writes to them.
+    Statistics of batch norms are recomputed for each network on `calibration_examples` of the training split (SPOS: Guo
+    et al., ECCV 2020), and it is scored on `valid_examples` of the valid split, all unless said; the run's seed draws
+    both, the same for all networks. The weights are read on the driver, once; workers see them in shared memory, and
+    nothing writes to them.
 
     With `fine_tune_epochs` a copy of the network is trained for so many epochs before, with the options of `Recipe`;
     `epochs` tells how many, and a candidate's budget overrides it. On a CPU the same candidate gets the same numbers to
@@ -58,6 +59,7 @@ class Inherited(Evaluator):
         *,
         supernet: Path,
         calibration_examples: int = 1024,
+        valid_examples: int | None = None,
         batch_size: int = 128,
         fine_tune_epochs: int = 0,
         learning_rate: float = 0.02,
@@ -77,10 +79,13 @@ class Inherited(Evaluator):
     ) -> None:
         super().__init__(space, seed)
         require("calibration_examples", calibration_examples, calibration_examples >= 2, "2 or more")
+        allowed = valid_examples is None or valid_examples >= 1
+        require("valid_examples", valid_examples, allowed, "1 or more, or null for all")
         require("fine_tune_epochs", fine_tune_epochs, fine_tune_epochs >= 0, "0 or more")
         self.data = data
         self.supernet = Path(supernet)
         self.calibration_examples = calibration_examples
+        self.valid_examples = valid_examples
         self.fine_tune_epochs = fine_tune_epochs
         self.recipe = Recipe(
             epochs=max(1, fine_tune_epochs),
@@ -186,11 +191,18 @@ class Inherited(Evaluator):
         arrays = shared.packed.arrays()
         with seeded(0, device):  # a supernet is initialised before it gets its weights
             supernet = files.restored(SupernetFile(shared.header, arrays), self._architectures, arrays).to(device)
-        train = self.data.train
-        drawn = generator(self.seed, "calibration").permutation(len(train))[: self.calibration_examples]
-        sample = Split(train.inputs[drawn], train.labels[drawn])
-        calibration, valid = (Examples.of(self.data, split, device) for split in (sample, self.data.valid))
+        samples = (
+            self._sample(self.data.train, self.calibration_examples, "calibration"),
+            self._sample(self.data.valid, self.valid_examples, "valid"),
+        )
+        calibration, valid = (Examples.of(self.data, sample, device) for sample in samples)
         return _Resident(supernet, calibration, valid)
+
+    def _sample(self, split: Split, count: int | None, purpose: str) -> Split:
+        if count is None:
+            return split
+        rows = generator(self.seed, purpose).permutation(len(split))[:count]
+        return Split(split.inputs[rows], split.labels[rows])
 
     @cached_property
     def _training(self) -> Examples:
