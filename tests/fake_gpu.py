@@ -28,7 +28,13 @@ def device() -> str:
 
 
 class HoldingEvaluator(ActionEvaluator):
-    """Holds as many GiB as the genome's number says for a moment, and notes it; action `train` first finds too few."""
+    """Holds as many GiB as the genome's number says for a moment, and notes it; action `train` first finds too few.
+
+    Nothing is held before there is a worker on either GPU, however late it starts.
+    """
+
+    def prepare(self) -> None:
+        (self.folder / f"{device()}.ready").touch()
 
     def memory_bytes(self, genome: Genome) -> int | None:
         return genome[1] * GIB
@@ -41,6 +47,8 @@ class HoldingEvaluator(ActionEvaluator):
         return self._hold(number, fails=len(notes) == 1, retried=len(notes) > 1)
 
     def _hold(self, number: int, *, fails: bool = False, retried: bool = False) -> float:
+        while len(list(self.folder.glob("*.ready"))) < 2:
+            time.sleep(0.05)
         began = time.time()
         time.sleep(0.3)
         note = {"device": device(), "gib": number, "began": began, "ended": time.time()}

@@ -37,6 +37,12 @@ PROXIES, FEW, MORE, TOP = (
 TABLE = Path(__file__).resolve().parents[1].parent / "shared" / "data" / "nasbench201_12epochs.parquet"
 
 
+QUICK = Component(
+    "evonas.strategies.expected_hypervolume:ExpectedHypervolume",
+    {"predictor": {"use": "evonas.predictors.ridge:Ridge"}, "predictions": 100, "samples": 2},
+)
+
+
 def at_fidelity(candidate: Candidate) -> Evaluation:
     """Return what the candidate's fidelity measures of the toy: noise falls as the budget grows, and a proxy is one."""
     full = toy_evaluation(candidate)
@@ -62,7 +68,7 @@ def rungs(*fidelities: Fidelity) -> dict[Fidelity, Sequence[Metric]]:
 def new(
     early_exit: EarlyExit = PLAIN, fidelities: Mapping[Fidelity, Sequence[Metric]] | None = None, **options: object
 ) -> MOASHA:
-    given = {"population": 10, "lag": 8, **options}
+    given = {"population": 10, "lag": 8, "model": QUICK, **options}
     fidelities = fidelities or rungs(PROXIES, FEW, MORE, TOP)
     return MOASHA(early_exit.space, toy_goals(), early_exit.admit, 0, fidelities, **given)  # type: ignore[arg-type]
 
@@ -82,10 +88,18 @@ class TestEvolvingMOASHA(StrategyContract):
     fidelities = rungs()
 
 
-both = pytest.mark.parametrize("proposals", ["random", "evolution"])
+class TestModellingMOASHA(StrategyContract):
+    component = Component(
+        "evonas.strategies.mo_asha:MOASHA",
+        {"population": 10, "lag": 9, "proposals": "model", "model": QUICK.plain()},
+    )
+    fidelities = rungs()
 
 
-@both
+all_proposals = pytest.mark.parametrize("proposals", ["random", "evolution", "model"])
+
+
+@all_proposals
 @pytest.mark.parametrize("outcome_of", [at_fidelity, with_troubles])
 def test_the_search_is_the_same_on_any_number_of_workers(
     outcome_of: Callable[[Candidate], Outcome], proposals: str
@@ -99,7 +113,7 @@ def test_the_search_is_the_same_on_any_number_of_workers(
             assert archive(play(strategy, 120, capacity=capacity, order=order, outcome_of=outcome_of)) == alone
 
 
-@both
+@all_proposals
 def test_prolonging_to_any_length_equals_a_longer_search(proposals: str) -> None:
     long = archive(play(new(proposals=proposals), 80, outcome_of=at_fidelity))
     for length in (1, 23, 60):
@@ -182,7 +196,7 @@ def test_one_fidelity_is_no_ladder() -> None:
 
 
 @pytest.mark.skipif(not TABLE.exists(), reason=f"the table of NAS-Bench-201 is not at {TABLE}")
-@both
+@all_proposals
 def test_a_table_is_searched_better_for_the_same_epochs_than_by_full_trainings_at_random(proposals: str) -> None:
     """Accuracies after 12 epochs, and after 1 and 3 with the noise that fewer epochs might have."""
     space = Cell201()
@@ -208,7 +222,7 @@ def test_a_table_is_searched_better_for_the_same_epochs_than_by_full_trainings_a
     for seed in range(4):
         admit = EarlyExit(space, ()).admit
         fidelities = dict.fromkeys((FEW, MORE, TOP), (accuracy,))
-        climbing = MOASHA(space, goals, admit, seed, fidelities, proposals=proposals)  # type: ignore[arg-type]
+        climbing = MOASHA(space, goals, admit, seed, fidelities, proposals=proposals, model=QUICK)  # type: ignore[arg-type]
         reached, epochs = found(climbing, 300)
         at_random, _ = found(RandomSearch(space, goals, admit, seed), -(-epochs // 12))
         gains.append(reached / at_random - 1)

@@ -427,8 +427,10 @@ class Scenario:
             "PYTHONPATH": str(Path(__file__).parents[1]),
             "RAY_TMPDIR": self.ray_folder.name,  # short, for the names of sockets
         }
+        # a loaded machine ends raylets later than Ray cares to wait for them
+        warnings = ["-W", "error", "-W", "ignore:subprocess:ResourceWarning"]
         self.process = subprocess.Popen(
-            [sys.executable, "-W", "error", Path(__file__).with_name("ray_scenarios.py"), name, folder],
+            [sys.executable, *warnings, Path(__file__).with_name("ray_scenarios.py"), name, folder],
             env=environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

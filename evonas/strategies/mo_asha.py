@@ -8,17 +8,21 @@ from typing import Literal
 
 import numpy as np
 
+from evonas.component import Component, checked
 from evonas.errors import ConfigError, require
-from evonas.evaluation import Candidate, Evaluation, Fidelity, Metric
+from evonas.evaluation import Candidate, Evaluation, Fidelity, Metric, Outcome
 from evonas.goals import Goals
 from evonas.seeds import generator
-from evonas.space import SearchSpace
+from evonas.space import Genome, SearchSpace
 from evonas.strategies.base import Admit
 from evonas.strategies.pymoo_mating import Crossover
 from evonas.strategies.pymoo_steady_state import SteadyStateNSGA2
 from evonas.strategies.pymoo_survival import SteadyPopulation
 from evonas.strategies.rung import Rung, goals_at
 from evonas.strategies.steady_state import Offspring
+from evonas.strategies.surrogate import Archive, SurrogateStrategy
+
+EXPECTED_HYPERVOLUME = Component("evonas.strategies.expected_hypervolume:ExpectedHypervolume", {"predictions": 1000})
 
 
 class MOASHA(SteadyStateNSGA2):
@@ -30,11 +34,12 @@ class MOASHA(SteadyStateNSGA2):
     one rank, an epsilon-net (Clarkson 2006) takes first the best in the first objective and then always the farthest
     from all that are taken. Networks that break constraints come last, the least violation first.
 
-    Options: `eta`; `proposals`: new networks are drawn at `random`, or bred by `evolution`, with the mating of steady
-    NSGA-II (`crossover`, `crossover_probability`, `mutation`), from the highest rung that has seen `population`
-    networks, else the lowest, as BOHB (Falkner et al. 2018) models the highest budget that it knows enough of.
-    `population` tickets are reported as a generation. With `deterministic` and `lag` (default: the population) a search
-    is the same on any number of workers, and `lag` of them can be used.
+    Options: `eta`; `proposals`: new networks are drawn at `random`; or bred by `evolution`, with the mating of steady
+    NSGA-II (`crossover`, `crossover_probability`, `mutation`); or chosen by a `model`, a strategy with a predictor
+    inside, one at a time. These two learn from the highest rung that has seen `population` networks, else the lowest,
+    as BOHB (Falkner et al. 2018) models the highest budget that it knows enough of; the first `population` tickets are
+    random. `population` tickets are reported as a generation. With `deterministic` and `lag` (default: the population)
+    a search is the same on any number of workers, and `lag` of them can be used.
 
     A search's `evaluations` count at every rung: a network that climbs three rungs counts three times.
 
@@ -56,7 +61,8 @@ class MOASHA(SteadyStateNSGA2):
         fidelities: Mapping[Fidelity, Sequence[Metric]],
         *,
         eta: int = 3,
-        proposals: Literal["random", "evolution"] = "random",
+        proposals: Literal["random", "evolution", "model"] = "random",
+        model: Component = EXPECTED_HYPERVOLUME,
         population: int = 20,
         crossover: Crossover = "uniform",
         crossover_probability: float = 0.9,
@@ -85,11 +91,18 @@ class MOASHA(SteadyStateNSGA2):
         self._populations = [
             SteadyPopulation(population, len(space.genes), len(rung.goals.objectives)) for rung in self._rungs
         ]
+        self._open: dict[int, Genome] = {}
+        self._models: list[SurrogateStrategy] = []
+        if proposals == "model":
+            one = Component(checked(model, SurrogateStrategy).use, {**model.options, "batch": 1})
+            supplies = {"space": space, "admit": admit, "seed": seed}
+            self._models = [one.build({**supplies, "goals": rung.goals}) for rung in self._rungs]
 
     def adopt(self, candidates: Sequence[Candidate]) -> None:
         """Take candidates as asked, those above the lowest rung as promoted."""
         super().adopt(candidates)
         for candidate in candidates:
+            self._open[candidate.id] = candidate.genome
             if number := self._rung_of(candidate):
                 self._rungs[number - 1].promoted.add(candidate.genome)
 
@@ -120,12 +133,20 @@ class MOASHA(SteadyStateNSGA2):
         return None
 
     def breed(self, rng: np.random.Generator) -> Offspring | None:
-        """Return fresh offspring of the networks of a rung; None where new ones are drawn at random."""
+        """Return a fresh network, bred or chosen from those of a rung; None where new ones are drawn at random."""
         if self.proposals == "random":
             return None
-        full = [p for p, rung in zip(self._populations, self._rungs, strict=True) if len(rung) >= self.population_size]
-        self._population = full[-1] if full else self._populations[0]
+        known = [number for number, rung in enumerate(self._rungs) if len(rung) >= self.population_size]
+        number = max(known, default=0)
+        if self.proposals == "model":
+            archive = Archive(self._rungs[number].evaluations, list(self._open.values()), frozenset(self._seen))
+            return next(((genome, ()) for genome in self._models[number].chosen(archive, rng)), None)
+        self._population = self._populations[number]
         return super().breed(rng)
+
+    def _commit(self, outcome: Outcome) -> None:
+        self._open.pop(outcome.candidate.id)
+        super()._commit(outcome)
 
     def _promotion(self, ticket: int) -> Candidate | None:
         """Return who climbs next, from the highest rung that has somebody to promote."""

@@ -13,22 +13,22 @@ from evonas.space import Genome
 
 
 class Rung:
-    """Ranks what is added by `goals`, those of the rung, and knows the genomes that are `promoted`."""
+    """Ranks the `evaluations` added to it by `goals`, those of the rung; knows the genomes that are `promoted`."""
 
     def __init__(self, goals: Goals) -> None:
         self.goals = goals
         self.promoted: set[Genome] = set()
-        self._evaluations: list[Evaluation] = []
+        self.evaluations: list[Evaluation] = []
         self._losses: list[np.ndarray] = []
         self._violations: list[float] = []
         self._idle = False
 
     def __len__(self) -> int:
-        return len(self._evaluations)
+        return len(self.evaluations)
 
     def add(self, evaluation: Evaluation) -> None:
         """Let an evaluation in."""
-        self._evaluations.append(evaluation)
+        self.evaluations.append(evaluation)
         self._losses.append(self.goals.losses(evaluation.metrics))
         self._violations.append(self.goals.violation(evaluation.metrics))
         self._idle = False
@@ -37,8 +37,8 @@ class Rung:
         """Return the best that is not promoted of the best floor(n / eta) of n, None if all of these are."""
         if not self._idle:
             for row in self._leading(len(self) // eta):
-                if self._evaluations[row].candidate.genome not in self.promoted:
-                    return self._evaluations[row]
+                if self.evaluations[row].candidate.genome not in self.promoted:
+                    return self.evaluations[row]
         self._idle = True  # until another is added: promoting never makes room
         return None
 
@@ -60,7 +60,7 @@ class Rung:
         yield from infeasible[violations[infeasible].argsort(kind="stable")][:count]
 
     def _all_promoted(self, rows: np.ndarray) -> bool:
-        return all(self._evaluations[row].candidate.genome in self.promoted for row in rows)
+        return all(self.evaluations[row].candidate.genome in self.promoted for row in rows)
 
 
 def goals_at(goals: Goals, measured: Collection[str], stand_in: Metric) -> Goals:

@@ -257,9 +257,10 @@ class SurrogateStrategy(Strategy):
         evaluations = [outcome for outcome in outcomes if isinstance(outcome, Evaluation)]
         archive = Archive(evaluations, proposed[closed:], frozenset(proposed))
         generation = 1 + (first - len(self._design)) // self.batch_size
-        return lambda: Batch(generation, first, self._chosen(archive, self.generator(generation)))
+        return lambda: Batch(generation, first, self.chosen(archive, self.generator(generation)))
 
-    def _chosen(self, archive: Archive, rng: np.random.Generator) -> list[Genome]:
+    def chosen(self, archive: Archive, rng: np.random.Generator) -> list[Genome]:
+        """Return a batch of fresh networks for the archive; fewer where the space is exhausted."""
         with one_thread(of="blas"):
             chosen = list(self.choose(archive, rng))[: self.batch_size] if len(archive.evaluations) >= 2 else []
         while len(chosen) < self.batch_size:
