@@ -8,10 +8,10 @@ from typing import Any
 
 from evonas import config
 from evonas.audit_plan import by_fidelity
-from evonas.compose import ExperimentRecipe
 from evonas.config import ConstraintConfig, Experiment, ObjectiveConfig
 from evonas.errors import ConfigError, nearest
 from evonas.evaluation import Evaluator, Fidelity, Metric, Source
+from evonas.experiment_recipe import ExperimentRecipe
 from evonas.goals import Objective, of_test_split
 from evonas.history import History
 from evonas.own_training import TRAINED, alike

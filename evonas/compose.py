@@ -4,28 +4,36 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
-import inspect
 import json
 import platform
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any, NoReturn
 
 from evonas import __version__, own_training, recipe_genes, warm_start
+from evonas.bounds import goals_of, static_gate, worker_gate
 from evonas.component import Component, checked
-from evonas.config import Experiment, GateConfig, Quantile
+from evonas.config import Experiment
 from evonas.dataset import Dataset
-from evonas.early_exit import EarlyExit, Gate, WorkerGate, check_reachable, quantile, sample_costs
-from evonas.errors import ConfigError, DataError, GateError, nearest
-from evonas.evaluation import Evaluator, Metric
-from evonas.goals import Constraint, Goals, Objective, of_test_split
+from evonas.early_exit import EarlyExit, Gate, check_reachable, sample_costs
+from evonas.errors import ConfigError, DataError
+from evonas.evaluation import Evaluator
+from evonas.experiment_recipe import (
+    ExperimentRecipe,
+    Shared,
+    build_space,
+    follow_data,
+    load_data,
+    measuring_all,
+    with_auditor,
+)
+from evonas.goals import Constraint, Goals
 from evonas.history import History
-from evonas.joined import Joined
 from evonas.joint_space import JointSpace
 from evonas.journal import Header
 from evonas.live_audit import Rule
@@ -33,47 +41,6 @@ from evonas.pareto import hypervolume_of
 from evonas.space import Gene, Genome, Metrics, SearchSpace
 from evonas.strategies.base import Strategy
 from evonas.tracking.base import Tracker
-
-ZERO_COST = "evonas.workers.zero_cost:ZeroCost"
-"""What measures the metric of a gate that is neither a static cost nor measured by an evaluator that the gate names."""
-
-
-@dataclass(frozen=True, slots=True)
-class Shared:
-    """What the driver has read already, so that workers need not: large, read-only, in numpy's arrays."""
-
-    data: Dataset | None = None
-    evaluators: Sequence[object | None] = ()
-    """What `Evaluator.share` returned: of the evaluator, and of those of its gates."""
-
-
-@dataclass(frozen=True, slots=True)
-class ExperimentRecipe:
-    """How a worker builds its own evaluator: components only, nothing large."""
-
-    space: Component
-    data: Component | None
-    evaluator: Component
-    seed: int
-    genes: Mapping[str, Sequence[object]] = field(default_factory=dict)
-    """What the experiment's `recipe` says."""
-    gates: Sequence[tuple[Gate, Component]] = ()
-    """The gates that workers ask, with what measures their metrics."""
-    auditor: Component | None = None
-    """What measures the networks that are audited while the search runs."""
-    run_folder: Path | None = None
-    """Where workers may keep what they work on, if they share a file system; None on the driver."""
-
-    def build(self, shared: object = None) -> Evaluator:
-        """Build what is not `Shared`, space and evaluator; raise an EvonasError for what the user must mend."""
-        known = shared if isinstance(shared, Shared) else Shared()
-        data = _dataset(self.data) if known.data is None else known.data
-        space = _space(self.space, self.genes)
-        evaluator = _audited(_evaluator(self, space, data), _auditor(self, space, data))
-        for part, measuring in zip(known.evaluators, _measuring_all(evaluator), strict=False):
-            if part is not None:
-                measuring.adopt(part)
-        return evaluator
 
 
 @dataclass(frozen=True)
@@ -187,13 +154,13 @@ def prepare(experiment: Experiment, first: Sequence[Genome] | None = None) -> Se
 
     A search that has begun keeps the genomes of its warm start: they are given as `first`.
     """
-    data = _dataset(experiment.data)
+    data = load_data(experiment.data)
     if data is not None:
-        experiment = experiment.model_copy(update={"space": _fitted(experiment.space, data)})
-    space = _space(experiment.space, experiment.recipe)
+        experiment = experiment.model_copy(update={"space": follow_data(experiment.space, data)})
+    space = build_space(experiment.space, experiment.recipe)
     costs = space.costs(space.smallest())
     on_workers = [
-        _worker_gate(gate, number, costs)
+        worker_gate(gate, number, costs)
         for number, gate in enumerate(experiment.gates)
         if gate.evaluator is not None or gate.metric not in costs
     ]
@@ -208,17 +175,17 @@ def prepare(experiment: Experiment, first: Sequence[Genome] | None = None) -> Se
         gates=on_workers,
         auditor=audit.evaluator if audit else None,
     )
-    evaluator, auditor = _evaluator(recipe, space, data), _auditor(recipe, space, data)
+    evaluator, auditor = recipe.evaluator_of(space, data), recipe.auditor_of(space, data)
     for component, follows in ((experiment.evaluator, evaluator), (recipe.auditor, auditor)):
         if experiment.recipe and component and follows:
-            recipe_genes.check(experiment.recipe, component, follows, _supplies(recipe, space, data))
-    audited = _audited(evaluator, auditor)
+            recipe_genes.check(experiment.recipe, component, follows, recipe.supplies(space, data))
+    audited = with_auditor(evaluator, auditor)
     _check_plateau(experiment, evaluator)
-    shared = Shared(data, [each.share() for each in _measuring_all(audited)])
+    shared = Shared(data, [each.share() for each in measuring_all(audited)])
     sampled = sample_costs(space)
-    gates = [_gate(gate, sampled) for gate in experiment.gates if gate.evaluator is None and gate.metric in costs]
+    gates = [static_gate(gate, sampled) for gate in experiment.gates if gate.evaluator is None and gate.metric in costs]
     check_reachable(gates, sampled)
-    goals = _goals(experiment, evaluator, gates, sampled)
+    goals = goals_of(experiment, evaluator, gates, sampled)
     if first is None:
         first = warm_start.genomes(experiment.warm_start, space) if experiment.warm_start else ()
     rule = own_training.rule(audit.every, evaluator, auditor, goals, costs) if audit and auditor else None
@@ -229,17 +196,17 @@ def prepare(experiment: Experiment, first: Sequence[Genome] | None = None) -> Se
 
 def space_and_data(space: Component, data: Component) -> tuple[Component, SearchSpace, Dataset]:
     """Return the space as it follows the data, as a component and built, and the data."""
-    loaded = _dataset(data)
+    loaded = load_data(data)
     assert loaded is not None
-    fitted = _fitted(space, loaded)
-    return fitted, _space(fitted, {}), loaded
+    fitted = follow_data(space, loaded)
+    return fitted, build_space(fitted, {}), loaded
 
 
 def space_of(history: History) -> SearchSpace:
     """Return the space of a run; where the file that it read has gone or changed, one that names the run's genes."""
     header = history.header
     try:
-        space = _space(_component(history, "space"), history.config.get("recipe", {}))
+        space = build_space(_component(history, "space"), history.config.get("recipe", {}))
         if space.fingerprint() == header.space_fingerprint:
             return space
     except DataError:
@@ -299,164 +266,9 @@ def _code(class_: type) -> str:
     return sha.hexdigest()[:16]
 
 
-def _dataset(component: Component | None) -> Dataset | None:
-    """Build the data: a Dataset, or `(inputs, labels)` or `(inputs, labels, test inputs, test labels)` to be split."""
-    if component is None:
-        return None
-    wanted = "a Dataset, a tuple (inputs, labels), or a tuple (inputs, labels, test_inputs, test_labels)"
-    loaded = component.load()
-    promised = str(getattr(loaded, "__annotations__", {}).get("return"))
-    if not inspect.isfunction(loaded) or not ("Dataset" in promised or "tuple" in promised):
-        raise DataError(
-            f"data: {component.use} must be a function annotated to return {wanted}; its annotation is {promised}"
-        )
-    built = component.build()
-    if isinstance(built, Dataset):
-        return built
-    if isinstance(built, tuple) and len(built) in (2, 4):
-        test = (built[2], built[3]) if len(built) == 4 else None
-        return Dataset.from_arrays(component.use.partition(":")[2], built[0], built[1], test=test)
-    raise DataError(f"data: {component.use} returned a {type(built).__name__}; it must return {wanted}")
-
-
-def _fitted(space: Component, data: Dataset) -> Component:
-    """Return the space with `input_shape` and `classes` taken from the data where it has such options."""
-    facts: Mapping[str, Any] = {"input_shape": list(data.input_shape), "classes": len(data.classes)}
-    defaults = space.parameters()
-    options = dict(space.options)
-    for name, fact in facts.items():
-        if name not in defaults:
-            continue
-        given = options.get(name)
-        if name in options and given not in (fact, _plain(defaults[name].default)):
-            raise ConfigError(
-                f"space: {name} is {given}, and the data '{data.name}' has {fact}: leave it out to follow the data"
-            )
-        options[name] = fact
-    return Component(space.use, options)
-
-
-def _plain(value: object) -> object:
-    return list(value) if isinstance(value, tuple) else value
-
-
-def _space(component: Component, genes: Mapping[str, Sequence[object]]) -> SearchSpace:
-    """Return the space, joined by the genes of the recipe if there are any."""
-    space: SearchSpace = checked(component, SearchSpace).build()
-    return JointSpace(space, genes) if genes else space
-
-
-def _evaluator(recipe: ExperimentRecipe, space: SearchSpace, data: Dataset | None) -> Evaluator:
-    supplies = _supplies(recipe, space, data)
-    evaluator: Evaluator = checked(recipe.evaluator, Evaluator).build(supplies)
-    if recipe.gates:
-        rungs = [evaluator.at(fidelity.source) for fidelity in evaluator.fidelities]
-        own = {metric.name for rung in rungs for metric in rung.metrics}
-        evaluator.gates = [
-            WorkerGate(gate, _measuring(gate, component, supplies), clashes=gate.metric in own)
-            for gate, component in recipe.gates
-        ]
-    return evaluator
-
-
-def _auditor(recipe: ExperimentRecipe, space: SearchSpace, data: Dataset | None) -> Evaluator | None:
-    """Return what audits the search, with a seed of its own, so that nothing is compared with itself."""
-    if recipe.auditor is None:
-        return None
-    supplies = {**_supplies(recipe, space, data), "seed": recipe.seed + 1}
-    auditor: Evaluator = checked(recipe.auditor, Evaluator).build(supplies)
-    return auditor
-
-
-def _audited(evaluator: Evaluator, auditor: Evaluator | None) -> Evaluator:
-    return evaluator if auditor is None else Joined([evaluator, auditor], evaluator)
-
-
-def _measuring(gate: Gate, component: Component, supplies: Mapping[str, object]) -> Evaluator:
-    """Return the evaluator that measures a gate's metric."""
-    try:
-        evaluator: Evaluator = checked(component, Evaluator).build(supplies)
-    except ConfigError as error:
-        raise GateError(f"gates: '{gate.metric}' is no static cost of the space, and on workers: {error}") from error
-    names = [metric.name for metric in evaluator.metrics]
-    if gate.metric not in names:
-        raise GateError(f"gates: '{gate.metric}' is not measured by {component.use}{nearest(gate.metric, names)}")
-    return evaluator
-
-
 def _check_plateau(experiment: Experiment, evaluator: Evaluator) -> None:
     if experiment.plateau is not None and len(evaluator.fidelities) > 1:
         raise ConfigError(
             "'plateau' looks at candidates in the order of their asking, and with several fidelities those of the top "
             "come in the order in which they have climbed: leave it out, or use one fidelity"
         )
-
-
-def _measuring_all(evaluator: Evaluator) -> list[Evaluator]:
-    """Return the evaluator, and those that its gates measure with."""
-    return [evaluator, *(gate.evaluator for gate in evaluator.gates)]
-
-
-def _supplies(recipe: ExperimentRecipe, space: SearchSpace, data: Dataset | None) -> dict[str, object]:
-    known = {"data": data, "run_folder": recipe.run_folder}
-    return {"space": space, "seed": recipe.seed, **{name: value for name, value in known.items() if value is not None}}
-
-
-def _gate(gate: GateConfig, sampled: Sequence[Metrics]) -> Gate:
-    def bound(given: float | Quantile | None) -> float | None:
-        return quantile(gate.metric, given.quantile, sampled) if isinstance(given, Quantile) else given
-
-    return Gate(gate.metric, bound(gate.at_most), bound(gate.at_least), gate.applies_to)
-
-
-def _worker_gate(gate: GateConfig, number: int, costs: Metrics) -> tuple[Gate, Component]:
-    """Return a gate on what a worker measures: as its evaluator does, or as the zero-cost proxy that its metric is."""
-    if isinstance(gate.at_most, Quantile) or isinstance(gate.at_least, Quantile):
-        raise GateError(
-            f"gates.{number}: a quantile is of a static cost, which '{gate.metric}' is not"
-            f"{nearest(gate.metric, costs)}; what workers measure is bounded by a number: a run with {ZERO_COST} tells"
-        )
-    component = gate.evaluator or Component(ZERO_COST, {"proxies": [gate.metric]})
-    return Gate(gate.metric, gate.at_most, gate.at_least, gate.applies_to, on_workers=True), component
-
-
-def _goals(experiment: Experiment, evaluator: Evaluator, gates: Sequence[Gate], sampled: Sequence[Metrics]) -> Goals:
-    """Resolve direction and worst value of each objective from what the evaluator declares and the space costs."""
-    declared = {metric.name: metric for metric in evaluator.metrics}  # what is measured at the top
-    known = {**{name: Metric(name) for name in sampled[0]}, **declared}
-    wanted = [("objectives", o.metric) for o in experiment.objectives]
-    wanted += [("constraints", c.metric) for c in experiment.constraints]
-    for key, name in wanted:
-        if name not in known and not of_test_split(name):
-            raise ConfigError(
-                f"{key}: '{name}' is neither measured by {experiment.evaluator.use} nor a static cost of the space"
-                f"{nearest(name, known)}"
-            )
-    constraints = tuple(Constraint(**c.model_dump()) for c in experiment.constraints)
-    objectives = []
-    for objective in experiment.objectives:
-        metric = known.get(objective.metric, Metric(objective.metric))
-        maximize = metric.maximize if objective.maximize is None else objective.maximize
-        declared_worst = metric.worst if maximize == metric.maximize else None  # else it is of the other direction
-        worst = declared_worst if objective.worst is None else objective.worst
-        if worst is None and objective.metric in sampled[0]:
-            worst = _worst_cost(objective.metric, maximize, evaluator.space, gates, sampled)
-        if worst is None and not of_test_split(objective.metric):
-            turned = "" if maximize == metric.maximize else f", maximize: {str(maximize).lower()}"
-            raise ConfigError(
-                f"objectives: '{objective.metric}' has no known worst value{' in this direction' if turned else ''}, "
-                f"which the hypervolume is measured from: say it with "
-                f"{{metric: {objective.metric}{turned}, worst: ...}}"
-            )
-        objectives.append(Objective(objective.metric, maximize, worst or 0.0))
-    return Goals(tuple(objectives), constraints)
-
-
-def _worst_cost(
-    metric: str, maximize: bool, space: SearchSpace, gates: Sequence[Gate], sampled: Sequence[Metrics]
-) -> float:
-    """Return the bound of a gate on all candidates, else the extreme of the space as far as it is known."""
-    if maximize:
-        return min(space.costs(space.smallest())[metric], *(cost[metric] for cost in sampled))
-    bounds = [g.at_most for g in gates if g.metric == metric and g.applies_to == "all" and g.at_most is not None]
-    return min([*bounds, max(space.costs(space.largest())[metric], *(cost[metric] for cost in sampled))])

@@ -15,9 +15,9 @@ from ray_fixture import ray_cluster as ray_cluster  # a fixture
 from synthetic import IntegerSpace
 
 from evonas.component import Component
-from evonas.compose import ExperimentRecipe
 from evonas.errors import ConfigError, DataError
 from evonas.evaluation import Candidate, Evaluation, Evaluator, Metric, Source
+from evonas.experiment_recipe import ExperimentRecipe
 from evonas.shipped_predictors import named
 from evonas.space import Gene, Genome
 from evonas.workers.local_pool import LocalPool

@@ -17,10 +17,10 @@ import numpy as np
 
 from evonas import compose, config
 from evonas.component import Component
-from evonas.compose import ExperimentRecipe
 from evonas.dataset import Dataset
 from evonas.errors import EvonasError
 from evonas.evaluation import Candidate, Evaluation, Outcome
+from evonas.experiment_recipe import ExperimentRecipe
 from evonas.seeds import generator
 from evonas.space import Genome, SearchSpace
 from evonas.workers.devices import device_facts

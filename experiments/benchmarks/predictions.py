@@ -20,8 +20,8 @@ from trivial import Digits, formula
 
 from evonas import predict, saved_predictor
 from evonas.component import Component
-from evonas.compose import ExperimentRecipe
 from evonas.evaluation import Candidate, evaluate_many
+from evonas.experiment_recipe import ExperimentRecipe
 from evonas.measurements import Measurements
 from evonas.seeds import generator
 from evonas.shipped_predictors import named
