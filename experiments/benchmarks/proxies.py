@@ -91,20 +91,26 @@ def images(count: int = 640, classes: int = 10, seed: int = 0) -> Dataset:
     return Dataset("synthetic", split, split, split, [str(number) for number in range(classes)])
 
 
-def scored(task: Task, batch_size: int, done: Sequence[Genome]) -> Iterator[dict[str, Any]]:
-    """Yield a row for each network that is not done: genome, accuracies, scores (None where not finite) and seconds.
+def scored(task: Task, batch_size: int, rows: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Yield a row for each genome that `rows` lacks: genome, accuracies, scores (None where not finite) and seconds.
 
-    Scores are those of the evaluator ZeroCost with the seed 0.
+    Scores are those of the evaluator ZeroCost with the seed 0; genomes that are one network are scored once.
     """
     evaluator = ZeroCost(task.space, task.data, 0, proxies=PROXIES, batch_size=batch_size)
+    done = {tuple(row["genome"]) for row in rows}
+    known = {
+        task.space.canonical(tuple(row["genome"])): {key: row[key] for key in ("scores", "seconds")} for row in rows
+    }
     for genome in task.genomes:
         if genome in done:
             continue
         canonical = task.space.canonical(genome)
-        seconds: dict[str, float] = {}
-        scores = {**task.space.costs(canonical), **evaluator.scores(canonical, seconds)}
-        finite = {name: score if math.isfinite(score) else None for name, score in scores.items()}
-        yield {"genome": list(genome), **task.accuracies(genome), "scores": finite, "seconds": seconds}
+        if canonical not in known:
+            seconds: dict[str, float] = {}
+            scores = {**task.space.costs(canonical), **evaluator.scores(canonical, seconds)}
+            finite = {name: score if math.isfinite(score) else None for name, score in scores.items()}
+            known[canonical] = {"scores": finite, "seconds": seconds}
+        yield {"genome": list(genome), **task.accuracies(genome), **known[canonical]}
 
 
 def report(rows: Sequence[dict[str, Any]]) -> None:
@@ -149,7 +155,7 @@ def main() -> None:
     file: Path = given.rows or Path(f"proxies-{given.task}-batch{given.batch_size}.jsonl")
     rows = kept_rows(file)
     with file.open("a") as out:
-        for row in scored(task, given.batch_size, [tuple(row["genome"]) for row in rows]):
+        for row in scored(task, given.batch_size, list(rows)):
             rows.append(row)
             out.write(json.dumps(row) + "\n")
             out.flush()
