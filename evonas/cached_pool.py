@@ -79,8 +79,10 @@ class CachedPool(WorkerPool):
     def _decides(self, candidate: Candidate) -> dict[str, Any]:
         canonical = self._evaluator.space.canonical(candidate.genome)
         rung = self._evaluator.at(candidate.source)
+        asked = [gate.asks(candidate) for gate in self._evaluator.gates]  # what one passed, others may not have been
         return {
             **self._facts,
+            **({} if all(asked) else {"gates_asked": asked}),
             "source": rung.source,
             "genome": list(canonical),
             "budget": candidate.budget,

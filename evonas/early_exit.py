@@ -59,10 +59,14 @@ class WorkerGate:
     evaluator: Evaluator
     clashes: bool = False
 
+    def asks(self, candidate: Candidate) -> bool:
+        """Say whether the gate applies to the candidate."""
+        return self.gate.applies_to == "all" or candidate.generation == 0
+
     def __call__(self, candidate: Candidate) -> Metrics:
-        """Return the measured value; raise Rejected if it is out of bounds."""
+        """Return the measured value, nothing if the gate does not apply; raise Rejected if it is out of bounds."""
         gate = self.gate
-        if gate.applies_to == "initial" and candidate.generation > 0:
+        if not self.asks(candidate):
             return {}
         value = self.evaluator.measure(candidate.genome, None)[gate.metric]
         if not gate.passes(value):

@@ -180,6 +180,10 @@ class GateOnWorker(Protocol):
         """Return what measures."""
         ...
 
+    def asks(self, candidate: Candidate) -> bool:
+        """Say whether the gate applies to the candidate."""
+        ...
+
     def __call__(self, candidate: Candidate) -> Metrics:
         """Return what was measured, which is kept with the evaluation, or raise Rejected."""
         ...

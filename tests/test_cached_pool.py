@@ -12,6 +12,7 @@ from pool_evaluators import ActionEvaluator, ActionRecipe, candidates, processes
 
 from evonas.cache import Cache
 from evonas.cached_pool import CachedPool
+from evonas.early_exit import Gate, WorkerGate
 from evonas.evaluation import Evaluation, Evaluator, Failure, Source
 from evonas.pool import EvaluatorRecipe, WorkerPool
 from evonas.workers.local_pool import LocalPool
@@ -58,6 +59,19 @@ def test_what_is_known_comes_at_once_and_the_rest_is_evaluated(tmp_path: Path) -
     new = [outcome for _ in range(2) for outcome in pool.next_outcomes()]
     assert [o.reused_from for o in new if isinstance(o, Evaluation)] == [None, None]
     assert [len(processes(tmp_path, "compute", number)) for number in range(6)] == [1] * 6
+
+
+def test_what_no_gate_was_asked_about_is_not_reused_where_one_is(tmp_path: Path) -> None:
+    evaluator = ActionRecipe(tmp_path).build()
+    evaluator.gates = [WorkerGate(Gate("value", at_most=9.0, applies_to="initial"), evaluator)]
+    [initial] = candidates("compute")
+    for generation, reused in ((3, False), (3, True), (0, False), (0, True), (1, True)):
+        candidate = replace(initial, generation=generation)
+        name, cache = f"run-{generation}-{reused}", Cache(tmp_path / "cache")
+        pool = CachedPool(LocalPool(ActionRecipe(tmp_path)), cache, evaluator, {}, set(), name)
+        [outcome] = run(pool, [candidate])
+        assert isinstance(outcome, Evaluation)
+        assert (outcome.reused_from is not None) == reused, generation
 
 
 @pytest.mark.parametrize("budget", [None, 1, 2])
