@@ -8,7 +8,8 @@ All search `experiments/fashion_mnist.yaml` (10,000 training images; error and M
   trained NSGA-II   population 20; no gate, no predictor, as NSGA-Net searches
   surrogate         ExpectedHypervolume, networks trained
   inherited         NSGA-II on weights of a supernet (`experiments/supernet_fashion.yaml`), whose training counts
-  multi-fidelity    MO-ASHA: trained for an epoch, and for all epochs where that was promising
+  multi-fidelity    MO-ASHA: trained for an epoch, and for all epochs where that was promising; ExpectedHypervolume
+                    chooses new networks by what an epoch has shown
 
 What a search took for its front after an eighth, a quarter, half and all of the time is then trained again in the same
 way, whatever found it: from scratch, with another seed, and measured on the test split, which no search has seen. Of a
@@ -45,7 +46,10 @@ TRAINED = {
     "random": ["strategy={use: evonas.strategies.random_search:RandomSearch}"],
     BASELINE: [f"strategy={NSGA2}"],
     "surrogate": ["strategy={use: evonas.strategies.expected_hypervolume:ExpectedHypervolume}"],
-    "multi-fidelity": ["strategy={use: evonas.strategies.mo_asha:MOASHA}", "evaluator.rungs=[1]"],
+    "multi-fidelity": [
+        "strategy={use: evonas.strategies.mo_asha:MOASHA, proposals: model, lag: 4}",
+        "evaluator.rungs=[1]",
+    ],
 }
 INHERITED = "inherited"
 CONTESTANTS = (*TRAINED, INHERITED)
@@ -79,7 +83,7 @@ def _search(options: argparse.Namespace, name: str, seed: int) -> list[History]:
             folder / f"supernet-{options.supernet_epochs}-epochs",
             [*training, f"curves.every={options.supernet_epochs}"],
         )
-        evaluator = "{" + f"use: evonas.workers.inherited:Inherited, supernet: {weights}" + "}"
+        evaluator = "{" + f"use: evonas.workers.inherited:Inherited, supernet: {weights}, valid_examples: 2000" + "}"
         settings = [f"seed={seed}", f"strategy={NSGA2}", f"evaluator={evaluator}"]
     else:
         settings += TRAINED[name]
