@@ -7,6 +7,7 @@ import os
 import statistics
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -52,7 +53,31 @@ def calibrate(search: Search, tell: Callable[[str], None] = lambda line: None) -
         said = "turned away by the evaluator's own gates" if seconds is None else f"about {seconds:.3g} s"
         tell(f"rehearsed a network of {macs:,.0f} MACs: {said}" if macs else f"rehearsed a network: {said}")
     points = [(macs, max(seconds, SHORTEST_SECONDS)) for macs, seconds in measured or turned_away]
-    return Calibration(tuple(points), *fit(points), warm_up, len(turned_away), load)
+    fixed, per_mac, sigma = fit(points)
+    middling = genomes[len(genomes) // 2]
+    whole = fixed + per_mac * search.space.costs(middling).get("macs", 0.0)
+    return Calibration(
+        tuple(points), fixed, per_mac, sigma, warm_up, len(turned_away), load, _parts(search, middling, whole, tell)
+    )
+
+
+def _parts(search: Search, genome: Genome, whole: float, tell: Callable[[str], None]) -> dict[str, float]:
+    """Return the seconds at each fidelity over those of a whole evaluation, where there are several of them.
+
+    Another source than the top's is rehearsed on one network.
+    """
+    top, parts, ratios = search.evaluator, dict[str, float](), {search.evaluator.source: 1.0}
+    if len(top.fidelities) == 1:
+        return parts
+    for fidelity in top.fidelities:
+        rung = top.at(None if fidelity.source is top.source else fidelity.source)
+        if fidelity.source not in ratios:
+            with_rung = replace(search, evaluator=rung)
+            seconds = rehearse(with_rung, genome, f"a network{in_size(search, genome)}, {fidelity.source},")
+            ratios[fidelity.source] = max(seconds, SHORTEST_SECONDS) / whole
+            tell(f"rehearsed what is {fidelity.source}: about {seconds:.3g} s")
+        parts[str(fidelity)] = ratios[fidelity.source] * rung.part_of_seconds(fidelity.budget)
+    return parts
 
 
 def fit(points: Sequence[tuple[float, float]]) -> tuple[float, float, float]:

@@ -43,8 +43,7 @@ def report(experiment: Experiment) -> Iterator[str]:
     pool = checked(experiment.pool, WorkerPool)
     yield f"pool: {pool.use} is started by 'run' only: whether its workers fit is not known yet"
     yield from _costs(search)
-    if len(search.evaluator.fidelities) == 1:
-        yield "'evonas plan' says more: gates, hours and disk for several numbers of workers"
+    yield "'evonas plan' says more: gates, hours and disk for several numbers of workers"
 
 
 def _tracking(search: Search) -> str:
@@ -74,7 +73,7 @@ def _costs(search: Search) -> Iterator[str]:
             continue
         yield f"rehearsed: {network} works; about {seconds[-1]:.1f} s for an evaluation"
     if len(rungs := search.evaluator.fidelities) > 1:
-        yield f"fidelities: {', then '.join(map(str, rungs))}; what is evaluated below the last costs less than this:"
+        yield f"fidelities: {', then '.join(map(str, rungs))}; what is evaluated below the last costs less than this"
     workers = workers_of(experiment)
     total = float(np.mean(seconds)) * experiment.evaluations
     yield (

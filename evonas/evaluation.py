@@ -262,6 +262,10 @@ class Evaluator(ABC):
         """Return the seconds that an evaluation is recorded to take, for simulations; None where that is not known."""
         return None
 
+    def part_of_seconds(self, budget: int | None) -> float:
+        """Return what part of a whole measurement's seconds one of this budget takes, after those of lower budgets."""
+        return 1.0
+
     def share(self) -> object | None:
         """Load and return what all workers need of what it reads, large and read-only: numpy's arrays; None if nothing.
 

@@ -6,7 +6,7 @@ import json
 import logging
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ class Calibration:
     `points` are the MACs and seconds that were measured, `warm_up_seconds` what the first evaluation in a process takes
     besides (imports, data), and `turned_away` counts networks that the evaluator's own gates did not let through.
     `load` is how many processes wanted each CPU of the machine when it began: above 1, others slowed it down.
+    `parts` are the seconds at each fidelity over those of a whole evaluation, by its name, where there are several.
     """
 
     points: tuple[tuple[float, float], ...]
@@ -37,6 +38,7 @@ class Calibration:
     warm_up_seconds: float
     turned_away: int = 0
     load: float = 0.0
+    parts: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +151,7 @@ def _parsed(document: Any) -> Plan:
             warm_up_seconds=_number(calibration["warm_up_seconds"]),
             turned_away=_count(calibration["turned_away"]),
             load=_number(calibration["load"]),
+            parts={str(fidelity): _number(part) for fidelity, part in calibration.get("parts", {}).items()},
         ),
         forecasts=tuple(_forecast(row) for row in document["forecasts"]),
         disk_bytes={str(kind): _count(size) for kind, size in document["disk_bytes"].items()},

@@ -15,7 +15,7 @@ from evonas.component import checked
 from evonas.compose import Search, prepare
 from evonas.config import Experiment
 from evonas.early_exit import receipt, static_gates
-from evonas.errors import ConfigError, EvonasError, RunFolderError, require
+from evonas.errors import EvonasError, RunFolderError, require
 from evonas.forecast import PLAN, Forecast, Plan, keep, plan_path, read
 from evonas.history import JOURNAL, History
 from evonas.rehearsal import workers_of
@@ -46,11 +46,6 @@ def make(experiment: Experiment, workers: Sequence[int] = (), tell: Tell = lambd
         require("--workers", count, 1 <= count <= MOST, f"between 1 and {MOST:,}")
     search = prepare(experiment)
     experiment = search.experiment
-    if len(search.evaluator.fidelities) > 1:
-        raise ConfigError(
-            f"a plan knows how long one kind of evaluation takes, and {experiment.evaluator.use} has several "
-            f"fidelities: 'evonas check' says what one at the top takes"
-        )
     if search.rule is not None:
         tell("the audits of the search are not in the plan: 'evonas check' says what they take")
     own = workers_of(experiment)

@@ -125,6 +125,7 @@ def _pool(search: Search, calibration: Calibration, workers: int) -> WorkerPool:
         "median_seconds": calibration.seconds_fixed * to_median,
         "seconds_per_mac": calibration.seconds_per_mac * to_median,
         "sigma": calibration.sigma,
+        "parts": calibration.parts,
         "simulation_seed": search.experiment.seed,
     }
     pool: WorkerPool = Component(POOL, options).build({"recipe": StandInRecipe(search)})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import statistics
 from collections import Counter
 from pathlib import Path
 
@@ -281,12 +282,23 @@ def test_what_it_cost_is_told_by_fidelity(climbed: tuple[Path, History]) -> None
     assert rows >= {str(fidelity) for fidelity in history.spent}
 
 
-def test_a_check_rehearses_every_rung_and_a_plan_says_that_it_cannot(tmp_path: Path) -> None:
+def test_a_check_rehearses_every_rung_and_a_plan_counts_them(climbed: tuple[Path, History], tmp_path: Path) -> None:
     told = "\n".join(report(climbing()))
     assert "fidelities: zero_cost, then trained, 1 epoch, then trained, 2 epochs, then trained; what is" in told
-    assert "evonas plan" not in told
-    with pytest.raises(ConfigError, match="has several fidelities: 'evonas check' says what one at the top takes"):
-        plan.make(climbing(runs=str(tmp_path)))
+    made = plan.make(climbing(runs=str(tmp_path)), workers=[1])
+    parts, [planned] = made.calibration.parts, made.forecasts
+    assert list(parts) == ["zero_cost", "trained, 1 epoch", "trained, 2 epochs", "trained"]
+    assert parts["zero_cost"] > 0
+    assert list(parts.values())[1:] == pytest.approx([1 / 3, 1 / 3, 1 / 3])
+    _, history = climbed
+    assert planned.evaluated == len(history.evaluations)
+    whole = statistics.mean(seconds for _, seconds in made.calibration.points)
+    trained = sum(evaluation.source is Source.TRAINED for evaluation in history.evaluations)
+    assert planned.evaluation_seconds < whole
+    assert planned.evaluation_seconds == pytest.approx(
+        whole * (trained / 3 + (planned.evaluated - trained) * parts["zero_cost"]) / planned.evaluated,
+        rel=0.3,
+    )
 
 
 def test_weights_are_kept_for_those_who_may_still_climb(climbed: tuple[Path, History]) -> None:

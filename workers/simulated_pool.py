@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from evonas.evaluation import (
     Evaluation,
     Evaluator,
     FailureKind,
+    Fidelity,
     Outcome,
     batches,
     evaluate_many,
@@ -41,7 +42,8 @@ class _Flight:
 class SimulatedPool(WorkerPool):
     """Evaluates for real, in this process, and pretends that it took as long as `Durations` says, on `workers`.
 
-    Where the evaluator has recorded seconds of a network, as a table's may, it takes those.
+    Where the evaluator has recorded seconds of a network, as a table's may, it takes those. At fidelities that `parts`
+    names, such as `trained, 1 epoch`, an evaluation takes that part of the drawn seconds.
     A share `failure_rate` of attempts ends with the worker's death, somewhere on the way, and the new worker takes
     `restart_seconds`; a share `straggler_rate` takes `straggler_slowdown` times as long. Retries, pauses, timeouts and
     second runs of stragglers are those of RayPool. The evaluator should cost little: a formula, a table, a predictor;
@@ -58,6 +60,7 @@ class SimulatedPool(WorkerPool):
         median_seconds: float = 60.0,
         sigma: float = 0.0,
         seconds_per_mac: float = 0.0,
+        parts: Mapping[str, float] = {},
         table: Path | None = None,
         column: str | None = None,
         run: Path | None = None,
@@ -82,6 +85,7 @@ class SimulatedPool(WorkerPool):
         """Seconds that workers have spent on evaluations, of all that there are: `workers` times `clock()`."""
         self._durations = Durations(simulation_seed, median_seconds, sigma, table, column, run, seconds_per_mac)
         self._by_size = seconds_per_mac > 0
+        self._parts = parts
         self._failure_rate, self._straggler_rate = failure_rate, straggler_rate
         self._slowdown, self._restart_seconds = straggler_slowdown, restart_seconds
         self._timeout_seconds = math.inf if timeout_seconds is None else timeout_seconds
@@ -140,7 +144,7 @@ class SimulatedPool(WorkerPool):
         seconds = self._own_evaluator().at(task.candidate.source).recorded_seconds(task.candidate.genome)
         if seconds is None:
             macs = self._own_evaluator().space.costs(task.candidate.genome).get("macs", 0.0) if self._by_size else 0.0
-            seconds = self._durations.seconds(task.candidate, attempt, macs)
+            seconds = self._durations.seconds(task.candidate, attempt, macs) * self._part(task.candidate)
         trouble = None
         if self._failure_rate or self._straggler_rate:
             fate = generator(self._seed, "fate", task.candidate.id, self._begun[task.candidate.id]).random(3)
@@ -154,6 +158,13 @@ class SimulatedPool(WorkerPool):
             seconds = self._timeout_seconds
             trouble = (FailureKind.TIMEOUT, f"no result within {seconds:g} s, so the worker was killed")
         self._take_off(_Flight(task, self._now, self._now + seconds, trouble))
+
+    def _part(self, candidate: Candidate) -> float:
+        """Return what part of a whole evaluation's seconds the candidate takes."""
+        if not self._parts:
+            return 1.0
+        source = self._own_evaluator().at(candidate.source).source
+        return self._parts.get(str(Fidelity(source, candidate.budget)), 1.0)
 
     def _take_off(self, flight: _Flight) -> None:
         self._flights[self._flown] = flight

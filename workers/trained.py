@@ -136,6 +136,12 @@ class Trained(Evaluator):
         """The rungs, and the whole recipe."""
         return [*(Fidelity(self.source, rung) for rung in self.rungs), Fidelity(self.source)]
 
+    def part_of_seconds(self, budget: int | None) -> float:
+        """Return the part of the epochs that are trained on from the rung below."""
+        until = self.recipe.epochs if budget is None else min(budget, self.recipe.epochs)
+        begun = max((rung for rung in self.rungs if rung < until), default=0)
+        return (until - begun) / self.recipe.epochs
+
     def recipe_of(self, genome: Genome) -> Recipe:
         """Return the recipe with the options that the genome chooses."""
         return replace(self.recipe, **self.space.recipe(genome))

@@ -81,6 +81,9 @@ def notes(plan: Plan, worthwhile: Forecast | None, machine: int) -> Iterator[str
             f"the evaluator's own gates turned away {plan.calibration.turned_away} of {rehearsed} rehearsed networks: "
             f"the search will take less than this"
         )
+    if parts := plan.calibration.parts:
+        each = ", ".join(f"{fidelity}: {part:.2%}" for fidelity, part in parts.items())
+        yield f"what an evaluation takes of the whole time at each fidelity, after those below: {each}"
     if longer := [forecast for forecast in plan.forecasts if forecast.simulated < forecast.evaluated]:
         yield f"{longer[0].simulated:,} evaluations were simulated, and the rest goes on at their pace"
     yield (
