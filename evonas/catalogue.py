@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import json
 import pkgutil
+import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from itertools import groupby
-from typing import Any
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from rich.console import Group, RenderableType
 from rich.padding import Padding
@@ -97,21 +101,49 @@ def overview() -> Group:
 def explain(name: str) -> Group:
     """Return what a component is, given by its name or its import path, and a table of its options."""
     component = Component(name) if ":" in name else _named(name)
-    return Group(
-        Text(f"use: {component.use}\n", style="bold"), inspect.getdoc(component.load()) or "", "", options(component)
-    )
+    said = _reflowed(inspect.getdoc(component.load()) or "")
+    return Group(Text(f"use: {component.use}\n", style="bold"), Text(said), "", options(component))
 
 
 def options(component: Component) -> Table:
-    """Return a table of a component's options, their types and defaults."""
+    """Return a table of a component's options, their types and defaults, as a file of YAML says them."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("option", "type", "default"):
         table.add_column(column)
+    loaded, hints = component.load(), dict[str, Any]()
+    with suppress(NameError):  # what is imported for type checkers alone
+        hints = get_type_hints(loaded.__init__ if inspect.isclass(loaded) else loaded)
     for option, parameter in component.parameters().items():
         required = parameter.default is inspect.Parameter.empty
-        hint = inspect.formatannotation(parameter.annotation).strip("'")
-        table.add_row(option, Text(hint), "needed" if required else Text(repr(parameter.default)))
+        hint = _type(hints.get(option, parameter.annotation))
+        table.add_row(option, Text(hint), Text("needed" if required else _plain(parameter.default)))
     return table
+
+
+def _reflowed(text: str) -> str:
+    """Return paragraphs without the line breaks of the source; lists and what is indented keep theirs."""
+    paragraphs = text.split("\n\n")
+    return "\n\n".join(p if re.search(r"^( |- )", p, re.MULTILINE) else p.replace("\n", " ") for p in paragraphs)
+
+
+def _type(hint: Any) -> str:
+    """Return a type as people write it: a Literal is its values, and a None is the null of YAML."""
+    origin, of = get_origin(hint), get_args(hint)
+    if origin is Literal:
+        return " | ".join(map(str, of))
+    if origin in (Union, UnionType):
+        return " | ".join(map(_type, of))
+    if of:
+        return f"{_type(origin)}[{', '.join(map(_type, of))}]"
+    if hint in (NoneType, Ellipsis):
+        return "null" if hint is NoneType else "..."
+    return str(getattr(hint, "__name__", hint))
+
+
+def _plain(default: object) -> str:
+    if isinstance(default, Component):
+        default = default.plain()
+    return default if isinstance(default, str) else json.dumps(default, default=str)
 
 
 def _named(name: str) -> Component:

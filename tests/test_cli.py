@@ -80,6 +80,15 @@ def test_everything_listed_explains_its_options() -> None:
         assert catalogue.options(entry.component).row_count == len(entry.component.parameters())
 
 
+def test_options_are_explained_as_a_file_says_them(tmp_path: Path) -> None:
+    text = evonas("list", "MOASHA", cwd=tmp_path).stdout
+    rows = {line.split()[0]: line for line in text.splitlines() if line.strip()}
+    assert "random | evolution | model" in rows["proposals"]
+    assert rows["deterministic"].split() == ["deterministic", "bool", "true"]
+    assert rows["lag"].split() == ["lag", "int", "|", "null", "null"]
+    assert max(map(len, text.splitlines())) <= 80
+
+
 def test_front_prints_json_that_says_how_it_was_obtained(finished: Path) -> None:
     result = json.loads(evonas("front", "--json", cwd=finished).stdout)
     assert result == json.loads((finished / "runs" / "one" / "front.json").read_text())
