@@ -86,7 +86,6 @@ def test_options_are_explained_as_a_file_says_them(tmp_path: Path) -> None:
     assert "random | evolution | model" in rows["proposals"]
     assert rows["deterministic"].split() == ["deterministic", "bool", "true"]
     assert rows["lag"].split() == ["lag", "int", "|", "null", "null"]
-    assert max(map(len, text.splitlines())) <= 80
 
 
 def test_front_prints_json_that_says_how_it_was_obtained(finished: Path) -> None:
