@@ -7,12 +7,13 @@ import os
 import statistics
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
 
 from evonas.compose import Search
-from evonas.evaluation import Rejected
+from evonas.evaluation import Candidate, Rejected
 from evonas.forecast import Calibration
 from evonas.rehearsal import at_quantiles, in_size, rehearse
 from evonas.space import Genome
@@ -66,17 +67,22 @@ def _parts(search: Search, genome: Genome, whole: float, tell: Callable[[str], N
 
     Another source than the top's is rehearsed on one network.
     """
-    top, parts, ratios = search.evaluator, dict[str, float](), {search.evaluator.source: 1.0}
-    if len(top.fidelities) == 1:
+    top, parts = search.evaluator, dict[str, float]()
+    if not search.climbs:
         return parts
+    began = time.perf_counter()
+    with suppress(Rejected):
+        for gate in top.gates:  # asked at every fidelity
+            gate(Candidate(0, genome, 0))
+    gates = time.perf_counter() - began if top.gates else 0.0
+    seconds = {top.source: max(whole - gates, SHORTEST_SECONDS)}
     for fidelity in top.fidelities:
         rung = top.at(None if fidelity.source is top.source else fidelity.source)
-        if fidelity.source not in ratios:
-            with_rung = replace(search, evaluator=rung)
-            seconds = rehearse(with_rung, genome, f"a network{in_size(search, genome)}, {fidelity.source},")
-            ratios[fidelity.source] = max(seconds, SHORTEST_SECONDS) / whole
-            tell(f"rehearsed what is {fidelity.source}: about {seconds:.3g} s")
-        parts[str(fidelity)] = ratios[fidelity.source] * rung.part_of_seconds(fidelity.budget)
+        if fidelity.source not in seconds:
+            network = f"a network{in_size(search, genome)}, {fidelity.source},"
+            seconds[fidelity.source] = rehearse(replace(search, evaluator=rung), genome, network)
+            tell(f"rehearsed what is {fidelity.source}: about {seconds[fidelity.source]:.3g} s")
+        parts[str(fidelity)] = (gates + seconds[fidelity.source] * rung.part_of_seconds(fidelity.budget)) / whole
     return parts
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
+import inspect
 import json
 import platform
 import sys
@@ -67,6 +68,12 @@ class Search:
     def data(self) -> Dataset | None:
         """The data, if the experiment has any."""
         return self.shared.data
+
+    @property
+    def climbs(self) -> bool:
+        """Whether the strategy asks for several fidelities; others ask for the top, whatever there is below."""
+        takes = inspect.signature(self.experiment.strategy.load()).parameters
+        return len(self.evaluator.fidelities) > 1 and "fidelities" in takes
 
     def strategy(self, early_exit: EarlyExit) -> Strategy:
         """Return a new strategy."""

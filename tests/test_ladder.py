@@ -301,6 +301,12 @@ def test_a_check_rehearses_every_rung_and_a_plan_counts_them(climbed: tuple[Path
     )
 
 
+def test_a_strategy_that_asks_for_the_top_alone_pays_whole_evaluations(tmp_path: Path) -> None:
+    trained = {"use": TRAINED.use, "epochs": 3, "rungs": [1, 2]}
+    made = plan.make(climbing(runs=str(tmp_path), evaluator=trained, strategy={"population": 6}), workers=[1])
+    assert made.calibration.parts == {}
+
+
 def test_weights_are_kept_for_those_who_may_still_climb(climbed: tuple[Path, History]) -> None:
     path, history = climbed
     highest = {e.candidate.genome: e.fidelity for e in history.evaluations}

@@ -21,11 +21,13 @@ from evonas.goals import Goals, Objective
 from evonas.journal import Event, Finished
 from evonas.pareto import ParetoFront
 from evonas.seeds import generator
+from evonas.space import Genome
 from evonas.spaces.cell201 import Cell201
 from evonas.strategies.base import Strategy
 from evonas.strategies.mo_asha import MOASHA
 from evonas.strategies.random_search import RandomSearch
 from evonas.strategies.rung import Rung
+from evonas.strategies.surrogate import Archive, SurrogateStrategy
 from evonas.workers.tabular import Tabular
 
 PLAIN = EarlyExit(ToySpace(length=8, redundant=False), ())
@@ -186,6 +188,32 @@ def test_evolution_breeds_from_the_highest_rung_that_knows_enough() -> None:
     assert all(len(each) == 1 for each in budgets), "of one rung each time"
     order = list(dict.fromkeys(next(iter(each)) for each in budgets))
     assert order == [(Source.ZERO_COST, None), (None, 1), (None, 3), (None, None)]
+
+
+@pytest.mark.parametrize("deterministic", [True, False])
+def test_a_model_chooses_by_the_highest_rung_that_knows_enough(
+    deterministic: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    strategy = new(proposals="model", population=8, deterministic=deterministic)
+    asked: list[tuple[int, Archive, list[Genome]]] = []
+    chosen = SurrogateStrategy.chosen
+
+    def watched(self: SurrogateStrategy, archive: Archive, rng: np.random.Generator) -> list[Genome]:
+        number = next(n for n, model in enumerate(strategy._models) if model is self)
+        sizes = [len(rung) for rung in strategy._rungs]
+        assert number == max((n for n, size in enumerate(sizes) if size >= 8), default=0)
+        assert archive.evaluations == strategy._rungs[number].evaluations
+        assert not {e.candidate.genome for e in archive.evaluations} & set(archive.open), "what is known is not awaited"
+        found = chosen(self, archive, rng)
+        asked.append((number, archive, found))
+        return found
+
+    monkeypatch.setattr(SurrogateStrategy, "chosen", watched)
+    outcomes = archive(play(strategy, 200, capacity=4, outcome_of=at_fidelity))
+    assert {number for number, _, _ in asked} >= {0, 1, 2}
+    assert any(known.open for _, known, _ in asked)
+    new_ones = [o.candidate.genome for o in outcomes.values() if o.candidate.source is Source.ZERO_COST]
+    assert [found for _, _, [found] in asked] == new_ones[-len(asked) :], "and all that it chose is evaluated"
 
 
 def test_one_fidelity_is_no_ladder() -> None:

@@ -10,7 +10,8 @@ from toy import candidates, evaluated, toy_goals
 
 from evonas.evaluation import Evaluation, Metric
 from evonas.goals import Constraint, Goals, Objective
-from evonas.strategies.rung import Rung, epsilon_net, goals_at
+from evonas.strategies.rung import Rung, epsilon_net
+from evonas.strategies.rung import rung_of as rung_at
 
 
 def rung_of(points: list[tuple[float, float]], goals: Goals | None = None) -> Rung:
@@ -104,13 +105,15 @@ def test_what_a_rung_does_not_measure_its_first_metric_stands_for() -> None:
     latency, params = Objective("latency", False, 1.0), Objective("params", False, 80.0)
     goals = Goals((*toy_goals().objectives, latency), (Constraint("latency", at_most=1.0), Constraint("params", 9.0)))
     proxy = Metric("synflow", maximize=True)
-    lower = goals_at(goals, {"params", "synflow", "naswot"}, proxy)
-    assert lower.objectives == (params, Objective("synflow", True, 0.0)), "once, however many it stands for"
-    assert lower.constraints == (Constraint("params", 9.0),)
-    assert goals_at(goals, {"valid_error", "latency", "params"}, Metric("valid_error")) == goals
-    part = goals_at(goals, {"valid_error", "params"}, Metric("valid_error"))
-    assert [objective.metric for objective in part.objectives] == ["valid_error", "params"]
-    rung = Rung(lower)
+    rung = rung_at(goals, {"params", "synflow", "naswot"}, proxy)
+    assert rung.goals.objectives == (params, Objective("synflow", True, 0.0)), "once, however many it stands for"
+    assert rung.goals.constraints == (Constraint("params", 9.0),)
+    assert rung_at(goals, {"valid_error", "latency", "params"}, Metric("valid_error")).goals == goals
+    part = rung_at(goals, {"valid_error", "params"}, Metric("valid_error"))
+    assert [objective.metric for objective in part.goals.objectives] == ["valid_error", "params"]
     for candidate, synflow in zip(candidates(0, 3), (1.0, 3.0, 2.0), strict=True):
         rung.add(replace(evaluated(candidate), metrics={"params": 5.0, "synflow": synflow}))
     assert climbed(rung, eta=3) == [1], "in its own direction"
+    assert rung.goals_so_far().reference.tolist() == [80.0, -1.0], "the worst that was seen, as nobody says it"
+    bounded = rung_at(goals, {"params", "synflow"}, replace(proxy, worst=0.0))
+    assert bounded.goals_so_far() is bounded.goals

@@ -39,7 +39,7 @@ from evonas.workers.devices import (
 from evonas.workers.examples import Examples, fits, one_ahead
 from evonas.workers.gpu_memory import CONTEXT_BYTES
 from evonas.workers.recipe import Recipe
-from evonas.workers.training import Epoch, score, seeded, train
+from evonas.workers.training import Epoch, lay_out, score, seeded, train
 
 CPU = torch.device("cpu")
 RECIPE = Recipe(epochs=2, batch_size=64, learning_rate=0.1, warmup_epochs=0.5, weight_decay=5e-4)
@@ -317,14 +317,14 @@ def test_score_is_the_mean_over_all_examples_whatever_the_batches() -> None:
 
 
 class _NanFrom(nn.Module):
-    """Answers NaN from its n-th call on."""
+    """Answers NaN from its n-th call in training on."""
 
     def __init__(self, call: int) -> None:
         super().__init__()
         self.linear, self.call = nn.Linear(64, 10), call
 
     def forward(self, inputs: Tensor) -> Tensor:
-        self.call -= 1
+        self.call -= self.training
         logits: Tensor = self.linear(inputs.flatten(1))
         return logits * (math.nan if self.call <= 0 else 1.0)
 
@@ -338,7 +338,7 @@ def test_a_loss_that_is_not_finite_ends_the_training_in_that_step() -> None:
 
 def test_a_loss_that_is_not_finite_after_training_is_told() -> None:
     with pytest.raises(NotFinite, match="loss after training is nan"):
-        score(_NanFrom(1), VALID, RECIPE)
+        score(_NanFrom(0), VALID, RECIPE)
 
 
 def test_an_epoch_is_reported_and_may_stop_the_training() -> None:
@@ -549,3 +549,30 @@ with MemoryMeter("cuda:0") as meter:
 sys.exit("torch" in sys.modules or meter.use is not None)
 """
     assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parent, check=False).returncode == 0
+
+
+class _Viewing(nn.Module):
+    """Reshapes images by `view`, as many networks do, or by `flatten`, whose values are the same."""
+
+    def __init__(self, *, view: bool) -> None:
+        super().__init__()
+        self.first, self.second = nn.Conv2d(1, 4, 3, padding=1), nn.Conv2d(4, 4, 3, padding=1)
+        self.linear, self.view = nn.Linear(4 * 64, 10), view
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        images = self.second(self.first(inputs).relu())
+        logits: Tensor = self.linear(images.view(-1, 4 * 64) if self.view else images.flatten(1))
+        return logits
+
+
+@pytest.mark.parametrize("view", [True, False])
+def test_images_lie_channels_last_on_a_cpu_where_the_network_takes_that(view: bool) -> None:
+    with seeded(0, CPU):
+        network = _Viewing(view=view)
+    network.linear.eval()
+    assert lay_out(network, network, TRAIN, None) is (torch.preserve_format if view else torch.channels_last)
+    assert (network.training, network.linear.training) == (True, False), "it was only tried"
+    assert network.second.weight.is_contiguous(memory_format=torch.channels_last) == (not view)
+    assert network.second.weight.is_contiguous() == view
+    train(network, TRAIN, RECIPE, 0)
+    assert 0 < score(network, TRAIN, RECIPE).error < 0.9

@@ -24,6 +24,8 @@ def recalibrate(network: nn.Module, examples: Examples, recipe: Recipe) -> None:
     """
     if len(examples) < 2:
         raise DataError(f"batch norms are recalibrated on 2 examples or more, and there are {len(examples)}: draw more")
+    dtype = autocast_dtype(recipe, examples.device)
+    layout = layout_of(network, examples, dtype)
     norms = [module for module in network.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
     momenta = [norm.momentum for norm in norms]
     network.eval()
@@ -33,8 +35,6 @@ def recalibrate(network: nn.Module, examples: Examples, recipe: Recipe) -> None:
         norm.train()
     count = min(math.ceil(len(examples) / recipe.batch_size), len(examples) // 2)
     edges = [len(examples) * batch // count for batch in range(count + 1)]
-    dtype = autocast_dtype(recipe, examples.device)
-    layout = layout_of(examples, dtype)
     try:
         with torch.no_grad(), autocast(examples.device, dtype):
             for inputs, _ in examples.batches(map(slice, edges, edges[1:])):

@@ -79,6 +79,8 @@ class SimulatedPool(WorkerPool):
             require(name, rate, 0 <= rate <= 1, "a share, between 0 and 1")
         require("straggler_slowdown", straggler_slowdown, straggler_slowdown >= 1, "1 or more")
         require("timeout_seconds", timeout_seconds, timeout_seconds is None or timeout_seconds > 0, "above 0, or null")
+        for fidelity, part in parts.items():
+            require(f"parts.{fidelity}", part, 0 <= part < math.inf, "0 or more")
         require("restart_seconds", restart_seconds, restart_seconds >= 0, "0 or more")
         self.capacity = workers
         self.busy_seconds = 0.0

@@ -84,7 +84,8 @@ class Training:
     recipe drops paths and it has none.
 
     Mixed precision is bfloat16 where the device computes with it, else float16 with a scaled loss. Images lie in
-    channels-last order, which is faster on a CPU in any precision, and on CUDA in mixed precision.
+    channels-last order, which is faster on a CPU in any precision, and on CUDA in mixed precision, unless the network
+    does not take it.
     """
 
     def __init__(self, network: nn.Module, examples: Examples, recipe: Recipe, seed: int, after: int = 0) -> None:
@@ -93,9 +94,7 @@ class Training:
         self._order = torch.Generator().manual_seed(derive_seed(seed, "order"))
         self._noise = torch.Generator(examples.device).manual_seed(derive_seed(seed, "augmentation"))
         self._dtype = autocast_dtype(recipe, examples.device)
-        self._layout = layout_of(examples, self._dtype)
-        if self._layout is not torch.preserve_format:
-            network.to(memory_format=self._layout)  # type: ignore[call-overload]
+        self._layout = lay_out(network, network, examples, self._dtype)
         self._optimizer = optimizer_of(network, recipe)
         self._scaler = torch.amp.GradScaler(examples.device.type, enabled=self._dtype == torch.float16)
         self._last = Epoch(after, math.nan, 0.0)
@@ -162,7 +161,7 @@ class Training:
 def score(network: nn.Module, examples: Examples, recipe: Recipe) -> Score:
     """Return how well the network, in evaluation mode, does on the examples. Raises NotFinite at a loss that is not."""
     dtype = autocast_dtype(recipe, examples.device)
-    layout = layout_of(examples, dtype)
+    layout = layout_of(network, examples, dtype)
     network.eval()
     loss = torch.zeros((), dtype=torch.float64, device=examples.device)
     wrong = torch.zeros((), dtype=torch.int64, device=examples.device)
@@ -240,16 +239,44 @@ def autocast(device: torch.device, dtype: torch.dtype | None) -> AbstractContext
     return nullcontext() if dtype is None else torch.autocast(device.type, dtype)
 
 
-def layout_of(examples: Examples, dtype: torch.dtype | None) -> torch.memory_format:
-    """Return the order of images that the device computes with fastest; nothing else is touched."""
-    images = examples.inputs.ndim == 4
-    faster = examples.device.type == "cpu" or dtype is not None
-    return torch.channels_last if images and faster else torch.preserve_format
+def layout_of(network: nn.Module, examples: Examples, dtype: torch.dtype | None) -> torch.memory_format:
+    """Return the order of images that the device computes with fastest; nothing else is touched.
+
+    A network that reshapes images by `view` takes the plain order alone: it is tried on two examples.
+    """
+    faster = examples.inputs.ndim == 4 and (examples.device.type == "cpu" or dtype is not None)
+    return torch.channels_last if faster and _takes_channels_last(network, examples, dtype) else torch.preserve_format
 
 
 def arranged(inputs: Tensor, layout: torch.memory_format) -> Tensor:
     """Return the inputs in this order of memory."""
     return inputs if layout is torch.preserve_format else inputs.contiguous(memory_format=layout)
+
+
+def lay_out(network: nn.Module, tried: nn.Module, examples: Examples, dtype: torch.dtype | None) -> torch.memory_format:
+    """Bring the network's weights into the order of `layout_of`, if it or the part of it that is `tried` takes that."""
+    layout = layout_of(tried, examples, dtype)
+    if layout is torch.channels_last:
+        network.to(memory_format=layout)  # type: ignore[call-overload]
+        layout = layout_of(tried, examples, dtype)  # an order of images of one channel is none: weights decide then
+        if layout is not torch.channels_last:
+            network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    return layout
+
+
+def _takes_channels_last(network: nn.Module, examples: Examples, dtype: torch.dtype | None) -> bool:
+    modes = [(module, module.training) for module in network.modules()]
+    inputs, _ = examples.batch(slice(2))
+    network.eval()
+    try:
+        with torch.no_grad(), autocast(examples.device, dtype):
+            network(arranged(inputs, torch.channels_last))
+    except RuntimeError:
+        return False
+    finally:
+        for module, training in modes:
+            module.training = training
+    return True
 
 
 @contextmanager

@@ -83,9 +83,15 @@ def notes(plan: Plan, worthwhile: Forecast | None, machine: int) -> Iterator[str
         )
     if parts := plan.calibration.parts:
         each = ", ".join(f"{fidelity}: {part:.2%}" for fidelity, part in parts.items())
-        yield f"what an evaluation takes of the whole time at each fidelity, after those below: {each}"
+        yield (
+            f"what an evaluation takes of the whole time at each fidelity, after those below: {each}; weights that are "
+            f"kept for those who may climb are not in the disk"
+        )
     if longer := [forecast for forecast in plan.forecasts if forecast.simulated < forecast.evaluated]:
-        yield f"{longer[0].simulated:,} evaluations were simulated, and the rest goes on at their pace"
+        yield (
+            f"{longer[0].simulated:,} evaluations were simulated, and the rest goes on at their pace: an end that the "
+            f"strategy comes to later is not foreseen"
+        )
     yield (
         "estimates: static costs and gates are exact, but what only an evaluation tells was invented, and it decides "
         "what the strategy proposes; a worker was measured alone, and those that share a machine slow each other down; "

@@ -18,7 +18,7 @@ from evonas.strategies.base import Admit
 from evonas.strategies.pymoo_mating import Crossover
 from evonas.strategies.pymoo_steady_state import SteadyStateNSGA2
 from evonas.strategies.pymoo_survival import SteadyPopulation
-from evonas.strategies.rung import Rung, goals_at
+from evonas.strategies.rung import rung_of
 from evonas.strategies.steady_state import Offspring
 from evonas.strategies.surrogate import Archive, SurrogateStrategy
 
@@ -85,7 +85,7 @@ class MOASHA(SteadyStateNSGA2):
         top, costs = list(fidelities)[-1].source, space.costs(space.smallest())
         self._addresses = [(None if f.source is top else f.source, f.budget) for f in fidelities]
         self._rungs = [
-            Rung(goals_at(goals, {*costs, *(metric.name for metric in metrics)}, metrics[0]))
+            rung_of(goals, {*costs, *(metric.name for metric in metrics)}, metrics[0])
             for metrics in fidelities.values()
         ]
         self._populations = [
@@ -139,10 +139,17 @@ class MOASHA(SteadyStateNSGA2):
         known = [number for number, rung in enumerate(self._rungs) if len(rung) >= self.population_size]
         number = max(known, default=0)
         if self.proposals == "model":
-            archive = Archive(self._rungs[number].evaluations, list(self._open.values()), frozenset(self._seen))
-            return next(((genome, ()) for genome in self._models[number].chosen(archive, rng)), None)
+            return next(((genome, ()) for genome in self._chosen(number, rng)), None)
         self._population = self._populations[number]
         return super().breed(rng)
+
+    def _chosen(self, number: int, rng: np.random.Generator) -> list[Genome]:
+        """Return what the model of a rung chooses: of what is open it predicts what the rung has not measured."""
+        rung, model = self._rungs[number], self._models[number]
+        measured = {evaluation.candidate.genome for evaluation in rung.evaluations}
+        awaited = [genome for genome in self._open.values() if genome not in measured]
+        model.goals = rung.goals_so_far()
+        return model.chosen(Archive(rung.evaluations, awaited, frozenset(self._seen)), rng)
 
     def _commit(self, outcome: Outcome) -> None:
         self._open.pop(outcome.candidate.id)

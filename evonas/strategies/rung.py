@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from dataclasses import replace
 
 import numpy as np
 
@@ -13,10 +14,14 @@ from evonas.space import Genome
 
 
 class Rung:
-    """Ranks the `evaluations` added to it by `goals`, those of the rung; knows the genomes that are `promoted`."""
+    """Ranks the `evaluations` added to it by `goals`, those of the rung; knows the genomes that are `promoted`.
 
-    def __init__(self, goals: Goals) -> None:
+    Of the objective `unbounded` no worst value is known.
+    """
+
+    def __init__(self, goals: Goals, unbounded: str | None = None) -> None:
         self.goals = goals
+        self.unbounded = unbounded
         self.promoted: set[Genome] = set()
         self.evaluations: list[Evaluation] = []
         self._losses: list[np.ndarray] = []
@@ -25,6 +30,18 @@ class Rung:
 
     def __len__(self) -> int:
         return len(self.evaluations)
+
+    def goals_so_far(self) -> Goals:
+        """Return the goals, of which an unbounded one has the worst value that was seen, for hypervolumes."""
+        if self.unbounded is None or not self.evaluations:
+            return self.goals
+        objectives = []
+        for objective in self.goals.objectives:
+            if objective.metric == self.unbounded:
+                seen = [evaluation.metrics[objective.metric] for evaluation in self.evaluations]
+                objective = replace(objective, worst=min(seen) if objective.maximize else max(seen))
+            objectives.append(objective)
+        return Goals(tuple(objectives), self.goals.constraints)
 
     def add(self, evaluation: Evaluation) -> None:
         """Let an evaluation in."""
@@ -63,15 +80,17 @@ class Rung:
         return all(self.evaluations[row].candidate.genome in self.promoted for row in rows)
 
 
-def goals_at(goals: Goals, measured: Collection[str], stand_in: Metric) -> Goals:
-    """Return what to rank by where only some metrics are `measured`: `stand_in` takes the place of other objectives.
+def rung_of(goals: Goals, measured: Collection[str], stand_in: Metric) -> Rung:
+    """Return a rung where only some metrics are `measured`: `stand_in` takes the place of other objectives.
 
     Constraints on other metrics are left out.
     """
+    unbounded: str | None = None
     known = {o.metric: o for o in goals.objectives if o.metric in measured}
     if len(known) < len(goals.objectives) and stand_in.name not in known:
         known[stand_in.name] = Objective(stand_in.name, stand_in.maximize, stand_in.worst or 0.0)
-    return Goals(tuple(known.values()), tuple(c for c in goals.constraints if c.metric in measured))
+        unbounded = stand_in.name if stand_in.worst is None else None
+    return Rung(Goals(tuple(known.values()), tuple(c for c in goals.constraints if c.metric in measured)), unbounded)
 
 
 def epsilon_net(points: np.ndarray, count: int) -> list[int]:

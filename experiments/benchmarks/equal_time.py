@@ -24,7 +24,9 @@ wants two cores that do nothing else, for seeds x methods x seconds and about a 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import itertools
+import json
 import statistics
 import sys
 from collections.abc import Mapping, Sequence
@@ -87,6 +89,7 @@ def _search(options: argparse.Namespace, name: str, seed: int) -> list[History]:
         settings = [f"seed={seed}", f"strategy={NSGA2}", f"evaluator={evaluator}"]
     else:
         settings += TRAINED[name]
+    path = path.with_name(f"{path.name}-{hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:6]}")
     searched(path, settings, options.seconds - spent)
     return [history_at(path, share * options.seconds - spent) for share in SHARES]
 

@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from evonas.workers.examples import Examples
 from evonas.workers.recipe import Recipe
-from evonas.workers.training import arranged, autocast, autocast_dtype, layout_of
+from evonas.workers.training import arranged, autocast, autocast_dtype
 
 
 class RecipeLearner:
@@ -17,7 +17,8 @@ class RecipeLearner:
     def __init__(self, recipe: Recipe, examples: Examples) -> None:
         self.recipe, self.device = recipe, examples.device
         self.dtype = autocast_dtype(recipe, examples.device)
-        self.layout = layout_of(examples, self.dtype)
+        self.layout: torch.memory_format = torch.preserve_format
+        """The order of images in memory that the supernet's networks are given."""
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.dtype == torch.float16)
 
     def logits(self, network: nn.Module, inputs: Tensor) -> Tensor:

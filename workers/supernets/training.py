@@ -17,9 +17,9 @@ from evonas.workers.examples import Examples
 from evonas.workers.recipe import Recipe
 from evonas.workers.supernets.files import METHOD, WEIGHT, part
 from evonas.workers.supernets.learner import RecipeLearner
-from evonas.workers.supernets.method import Batch, Method, Progress, Rows
+from evonas.workers.supernets.method import Batch, Method, Progress, Rows, subnet_of
 from evonas.workers.supernets.ranks import ALONE, Ranks
-from evonas.workers.training import Losses, optimizer_of, seeded
+from evonas.workers.training import Losses, lay_out, optimizer_of, seeded
 
 OPTIMIZER = "optimizer/"
 """What the names of an optimizer's arrays begin with, beside those of `files`."""
@@ -108,8 +108,8 @@ class Training:
     def _take(self, supernet: nn.Module) -> None:
         """Train this supernet from here on: its momentum begins at zero."""
         self.supernet = supernet.to(self._examples.device)
-        if self._learner.layout is not torch.preserve_format:
-            self.supernet.to(memory_format=self._learner.layout)  # type: ignore[call-overload]
+        smallest = subnet_of(self.supernet, self.method.space.canonical(self.method.space.smallest()))
+        self._learner.layout = lay_out(self.supernet, smallest, self._examples, self._learner.dtype)
         self._optimizer = optimizer_of(self.supernet, self._recipe)
         if isinstance(self._optimizer, torch.optim.SGD) and self._recipe.momentum > 0:
             for parameter in self.supernet.parameters():  # torch's fused SGD wants all or none to have had a step
