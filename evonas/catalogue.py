@@ -8,12 +8,11 @@ import json
 import pkgutil
 import re
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from itertools import groupby
 from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Union, get_args, get_origin
 
 from rich.console import Group, RenderableType
 from rich.padding import Padding
@@ -22,6 +21,7 @@ from rich.text import Text
 
 import evonas
 from evonas.component import Component
+from evonas.config import option_hints
 from evonas.dataset import Dataset
 from evonas.errors import ConfigError, nearest
 from evonas.evaluation import Evaluator
@@ -110,12 +110,11 @@ def options(component: Component) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("option", "type", "default"):
         table.add_column(column)
-    loaded, hints = component.load(), dict[str, Any]()
-    with suppress(NameError):  # what is imported for type checkers alone
-        hints = get_type_hints(loaded.__init__ if inspect.isclass(loaded) else loaded)
-    for option, parameter in component.parameters().items():
+    parameters = component.parameters()
+    hints = option_hints(component, parameters)
+    for option, parameter in parameters.items():
         required = parameter.default is inspect.Parameter.empty
-        hint = _type(hints.get(option, parameter.annotation))
+        hint = _type(hints.get(option, Any))
         table.add_row(option, Text(hint), Text("needed" if required else _plain(parameter.default)))
     return table
 

@@ -7,7 +7,7 @@ import inspect
 import json
 import re
 import typing
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Container, Mapping, Sequence, Set
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Annotated, Any, Literal
@@ -321,7 +321,7 @@ def _options_model(
     component: Component, parameters: Mapping[str, inspect.Parameter], filled_in: Set[str]
 ) -> type[Strict]:
     """Return a model of the options; its fields have aliases, because an option may be called `copy`."""
-    hints = _hints(component, component.load(), set(parameters))
+    hints = option_hints(component, parameters)
     fields: dict[str, Any] = {}
     for number, (name, parameter) in enumerate(parameters.items()):
         if parameter.kind in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD):
@@ -341,8 +341,9 @@ def _nested(hint: Any) -> Any:
     return NestedComponent | None if hint == Component | None else hint
 
 
-def _hints(component: Component, function: Callable[..., Any], options: set[str]) -> dict[str, Any]:
+def option_hints(component: Component, options: Container[str]) -> dict[str, Any]:
     """Return the types of the options; those of other parameters may be imported for type checkers only."""
+    function = component.load()
     called = function.__init__ if inspect.isclass(function) else function
     annotations = {n: hint for n, hint in getattr(called, "__annotations__", {}).items() if n in options}
     namespace = SimpleNamespace(__annotations__=annotations)

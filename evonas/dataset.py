@@ -24,6 +24,11 @@ class Split:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def sample(self, count: int, rng: np.random.Generator) -> Split:
+        """Return that many random examples, in random order; all of them if there are not so many."""
+        rows = rng.permutation(len(self))[:count]
+        return Split(self.inputs[rows], self.labels[rows])
+
 
 @dataclass(frozen=True)
 class Dataset:

@@ -1,15 +1,18 @@
-"""How tests run the command line: as a user does, in a process of its own."""
+"""How tests run the command line: as a user does, in a process of its own, or in this one."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
+
+from evonas.cli import main
 
 EVONAS = Path(sys.executable).with_name("evonas")
 TESTS = Path(__file__).parent
@@ -39,6 +42,23 @@ def write_experiment(folder: Path, **changes: Any) -> Path:
     path = folder / "experiment.yaml"
     path.write_text(yaml.safe_dump({**FORMULA, **changes}))
     return path
+
+
+Command = Callable[..., tuple[int, str, str]]
+"""Runs the command line in this process; returns exit code and what it says on both streams."""
+
+
+def in_process(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    """Return what runs the command line in this process."""
+
+    def run(*words: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["evonas", *map(str, words)])
+        with pytest.raises(SystemExit) as stopped:
+            main()
+        said = capsys.readouterr()
+        return int(stopped.value.code or 0), said.out, said.err
+
+    return run
 
 
 def evonas(*words: object, cwd: Path, timeout: float = 120) -> subprocess.CompletedProcess[str]:

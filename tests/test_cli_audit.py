@@ -5,18 +5,16 @@ from __future__ import annotations
 import json
 import shutil
 import signal
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from commands import FORMULA, evonas, start
+from commands import FORMULA, Command, evonas, in_process, start
 from mlflow import MlflowClient
 
 from evonas import config, search
-from evonas.cli import main
 from evonas.evaluation import Source
 from evonas.history import JOURNAL, History
 from evonas.tracking.mlflow_links import Place
@@ -25,8 +23,6 @@ from evonas.tracking.mlflow_store import Store
 SCORED = {**FORMULA, "evaluator": "cheap:Score", "objectives": ["score", "params"], "gates": []}
 BY_FORMULA = "evaluator.use=synthetic:FormulaEvaluator"
 
-Command = Callable[..., tuple[int, str, str]]
-
 
 @pytest.fixture
 def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
@@ -34,15 +30,7 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "120")
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-
-    def run(*words: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["evonas", *map(str, words)])
-        with pytest.raises(SystemExit) as stopped:
-            main()
-        said = capsys.readouterr()
-        return int(stopped.value.code or 0), said.out, said.err
-
-    return run
+    return in_process(monkeypatch, capsys)
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,18 +11,15 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from commands import FORMULA, write_experiment
+from commands import FORMULA, Command, in_process, write_experiment
 from pyarrow import csv
 
 from evonas import config, search
-from evonas.cli import main
 from evonas.evaluation import Source
 from evonas.history import History
 
 LINEAR = ("--predictor", "linear_predictor:Linear")
 PREDICTED = {"use": "evonas.workers.predicted:Predicted", "models": ["error.safetensors"]}
-
-Command = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
@@ -31,15 +27,7 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     """Run the command line in this process and in an own folder; return exit code and what it says."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "100")
-
-    def run(*words: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["evonas", *map(str, words)])
-        with pytest.raises(SystemExit) as stopped:
-            main()
-        said = capsys.readouterr()
-        return int(stopped.value.code or 0), said.out, said.err
-
-    return run
+    return in_process(monkeypatch, capsys)
 
 
 @pytest.fixture(scope="module")

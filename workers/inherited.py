@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from evonas.dataset import Dataset, Split
+from evonas.dataset import Dataset
 from evonas.errors import DataError, require
 from evonas.evaluation import Evaluator, Metric, Source
 from evonas.joint_space import JointSpace
@@ -191,18 +191,11 @@ class Inherited(Evaluator):
         arrays = shared.packed.arrays()
         with seeded(0, device):  # a supernet is initialised before it gets its weights
             supernet = files.restored(SupernetFile(shared.header, arrays), self._architectures, arrays).to(device)
-        samples = (
-            self._sample(self.data.train, self.calibration_examples, "calibration"),
-            self._sample(self.data.valid, self.valid_examples, "valid"),
-        )
-        calibration, valid = (Examples.of(self.data, sample, device) for sample in samples)
-        return _Resident(supernet, calibration, valid)
-
-    def _sample(self, split: Split, count: int | None, purpose: str) -> Split:
-        if count is None:
-            return split
-        rows = generator(self.seed, purpose).permutation(len(split))[:count]
-        return Split(split.inputs[rows], split.labels[rows])
+        train = self.data.train.sample(self.calibration_examples, generator(self.seed, "calibration"))
+        valid = self.data.valid
+        if self.valid_examples is not None:
+            valid = valid.sample(self.valid_examples, generator(self.seed, "valid"))
+        return _Resident(supernet, *(Examples.of(self.data, split, device) for split in (train, valid)))
 
     @cached_property
     def _training(self) -> Examples:

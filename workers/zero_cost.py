@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from evonas.component import Component
-from evonas.dataset import Dataset, Split
+from evonas.dataset import Dataset
 from evonas.errors import ConfigError, nearest, require
 from evonas.evaluation import Evaluator, Metric, Source
 from evonas.proxies.expression import load
@@ -91,8 +91,7 @@ class ZeroCost(Evaluator):
         from evonas.workers.proxies.evolved import evolved
 
         if self._minibatch is None:
-            rows = generator(self.seed, "minibatch").permutation(len(self.data.train))[: self.batch_size]
-            split = Split(self.data.train.inputs[rows], self.data.train.labels[rows])
+            split = self.data.train.sample(self.batch_size, generator(self.seed, "minibatch"))
             self._functions = {name: component.load() for name, component in self._components.items()}
             self._functions |= {name: partial(evolved, of) for name, of in self._expressions.items()}
             self._minibatch = Examples.of(self.data, split, choose_device(self.device)).batch(slice(None))

@@ -75,9 +75,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _search(options: argparse.Namespace, name: str, seed: int) -> list[History]:
     """Search, unless that was done, and return what was known after each share of the time."""
     folder: Path = options.runs / f"{options.seconds:g}-seconds-{options.epochs}-epochs" / f"seed-{seed}"
-    path, settings = folder / name.replace(" ", "-"), [f"seed={seed}", f"evaluator.epochs={options.epochs}"]
-    if name == INHERITED:
-        path = folder / f"{INHERITED}-{options.supernet_epochs}"
     spent = 0.0
     if name == INHERITED:
         training = [f"seed={seed}", f"recipe.epochs={options.supernet_epochs}", "cpus=2"]
@@ -88,8 +85,9 @@ def _search(options: argparse.Namespace, name: str, seed: int) -> list[History]:
         evaluator = "{" + f"use: evonas.workers.inherited:Inherited, supernet: {weights}, valid_examples: 2000" + "}"
         settings = [f"seed={seed}", f"strategy={NSGA2}", f"evaluator={evaluator}"]
     else:
-        settings += TRAINED[name]
-    path = path.with_name(f"{path.name}-{hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:6]}")
+        settings = [f"seed={seed}", f"evaluator.epochs={options.epochs}", *TRAINED[name]]
+    told_apart = hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:6]
+    path = folder / f"{name.replace(' ', '-')}-{told_apart}"
     searched(path, settings, options.seconds - spent)
     return [history_at(path, share * options.seconds - spent) for share in SHARES]
 
