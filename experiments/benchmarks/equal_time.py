@@ -1,15 +1,19 @@
-"""One search on Fashion-MNIST by five methods at equal wall time: which finds the best front, and how soon?
+"""One search on Fashion-MNIST by seven methods at equal wall time: which finds the best front, and how soon?
 
     python experiments/benchmarks/equal_time.py [--seeds 2] [--seconds 240] [--only NAME ...] [--runs FOLDER] [...]
 
-All search `experiments/fashion_mnist.yaml` (10,000 training images; error and MACs) on 2 workers for so many seconds:
+All search networks of `--space` (10,000 training images; error and MACs) on 2 workers for so many seconds: the cells of
+`experiments/fashion_mnist.yaml`, or the small MobileNetV3s of `experiments/mobile_fashion.yaml`.
 
   random            networks drawn uniformly, each trained
   trained NSGA-II   population 20; no gate, no predictor, as NSGA-Net searches
   surrogate         ExpectedHypervolume, networks trained
-  inherited         NSGA-II on weights of a supernet (`experiments/supernet_fashion.yaml`), whose training counts
   multi-fidelity    MO-ASHA: trained for an epoch, and for all epochs where that was promising; ExpectedHypervolume
                     chooses new networks by what an epoch has shown
+  inherited         NSGA-II on weights of a supernet, whose training counts (`experiments/supernet_fashion.yaml`, or
+                    `supernet_mobile_fashion.yaml`)
+  zero-cost         NSGA-II on naswot and MACs, `--scored` networks, and nothing is trained
+  warm surrogate    the surrogate, whose initial networks are the best of zero-cost, whose time counts
 
 What a search took for its front after an eighth, a quarter, half and all of the time is then trained again in the same
 way, whatever found it: from scratch, with another seed, and measured on the test split, which no search has seen. Of a
@@ -33,7 +37,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from equal_time_runs import history_at, retrained, searched, supernet
+from equal_time_runs import PROBLEMS, history_at, retrained, searched, supernet, trained
 
 from evonas.errors import EvonasError
 from evonas.goals import Goals
@@ -43,29 +47,33 @@ from evonas.space import Genome, Metrics
 
 SHARES = (0.125, 0.25, 0.5, 1.0)
 BASELINE = "trained NSGA-II"
-NSGA2 = "{use: evonas.strategies.pymoo_nsga2:NSGA2, population: 20}"
+NSGA2 = "strategy={use: evonas.strategies.pymoo_nsga2:NSGA2, population: 20}"
+SURROGATE = "strategy={use: evonas.strategies.expected_hypervolume:ExpectedHypervolume}"
 TRAINED = {
     "random": ["strategy={use: evonas.strategies.random_search:RandomSearch}"],
-    BASELINE: [f"strategy={NSGA2}"],
-    "surrogate": ["strategy={use: evonas.strategies.expected_hypervolume:ExpectedHypervolume}"],
+    BASELINE: [NSGA2],
+    "surrogate": [SURROGATE],
     "multi-fidelity": [
         "strategy={use: evonas.strategies.mo_asha:MOASHA, proposals: model, lag: 4}",
         "evaluator.rungs=[1]",
     ],
 }
-INHERITED = "inherited"
-CONTESTANTS = (*TRAINED, INHERITED)
+ZERO_COST = [
+    NSGA2,
+    "evaluator={use: evonas.workers.zero_cost:ZeroCost, proxies: [naswot]}",
+    "objectives=[naswot, macs]",
+]
+INHERITED, SCORED, WARM = "inherited", "zero-cost", "warm surrogate"
+CONTESTANTS = (*TRAINED, INHERITED, SCORED, WARM)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     options = _options(arguments)
+    problem = PROBLEMS[options.space]
     fronts = {(name, seed): _search(options, name, seed) for seed in range(options.seeds) for name in options.only}
     chosen = {key: [_spread(history, options.members) for history in at] for key, at in fronts.items()}
     wanted = {genome for fronts_ in chosen.values() for front in fronts_ for genome in front}
-    again = retrained(
-        options.runs / f"retrained-{options.epochs}-epochs", wanted, [f"evaluator.epochs={options.epochs}"]
-    )
-    goals = next(iter(fronts.values()))[-1].goals
+    goals, again = retrained(problem, options.runs / options.space, wanted, options.epochs)
     if failed := wanted - again.keys():
         print(f"{len(failed)} networks failed when they were trained again, and are left out", file=sys.stderr)
     reached = {key: [_hypervolume(front, again, goals) for front in at] for key, at in chosen.items()}
@@ -74,21 +82,30 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _search(options: argparse.Namespace, name: str, seed: int) -> list[History]:
     """Search, unless that was done, and return what was known after each share of the time."""
-    folder: Path = options.runs / f"{options.seconds:g}-seconds-{options.epochs}-epochs" / f"seed-{seed}"
-    spent = 0.0
-    if name == INHERITED:
+    problem = PROBLEMS[options.space]
+    folder = options.runs / options.space / f"{options.seconds:g}-seconds-{options.epochs}-epochs" / f"seed-{seed}"
+    settings, spent = [f"seed={seed}"], 0.0
+    if name in TRAINED:
+        settings += [trained(options.epochs), *TRAINED[name]]
+    elif name == INHERITED:
         training = [f"seed={seed}", f"recipe.epochs={options.supernet_epochs}", "cpus=2"]
         weights, spent = supernet(
+            problem,
             folder / f"supernet-{options.supernet_epochs}-epochs",
             [*training, f"curves.every={options.supernet_epochs}"],
         )
-        evaluator = "{" + f"use: evonas.workers.inherited:Inherited, supernet: {weights}, valid_examples: 2000" + "}"
-        settings = [f"seed={seed}", f"strategy={NSGA2}", f"evaluator={evaluator}"]
+        evaluator = f"{{use: evonas.workers.inherited:Inherited, supernet: {weights}, valid_examples: 2000}}"
+        settings += [NSGA2, f"evaluator={evaluator}"]
     else:
-        settings = [f"seed={seed}", f"evaluator.epochs={options.epochs}", *TRAINED[name]]
+        scored = folder / f"zero-cost-{options.scored}"
+        searched(problem, scored, [*settings, *ZERO_COST, f"evaluations={options.scored}"], options.seconds)
+        if name == SCORED:
+            return [history_at(scored, share * options.seconds) for share in SHARES]
+        spent = History.read(scored).elapsed
+        settings += [trained(options.epochs), SURROGATE, f"warm_start={scored}"]
     told_apart = hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:6]
     path = folder / f"{name.replace(' ', '-')}-{told_apart}"
-    searched(path, settings, options.seconds - spent)
+    searched(problem, path, settings, options.seconds - spent)
     return [history_at(path, share * options.seconds - spent) for share in SHARES]
 
 
@@ -135,10 +152,12 @@ def _print(
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--space", choices=PROBLEMS, default="cells", help="that is searched (%(default)s)")
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--seconds", type=float, default=240, help="of every search (%(default)s)")
     parser.add_argument("--epochs", type=int, default=2, help="of a trained network (%(default)s)")
     parser.add_argument("--supernet-epochs", type=int, default=4, help="of a supernet (%(default)s)")
+    parser.add_argument("--scored", type=int, default=200, help="networks of zero-cost (%(default)s)")
     parser.add_argument("--members", type=int, default=8, help="of a front, to be trained again (%(default)s)")
     parser.add_argument("--only", nargs="+", choices=CONTESTANTS, default=list(CONTESTANTS), metavar="NAME",
                         help=", ".join(CONTESTANTS))  # fmt: skip

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from evonas import config, journal, search
@@ -17,16 +18,35 @@ from evonas.compose import prepare
 from evonas.config import Experiment
 from evonas.dataset import Dataset
 from evonas.evaluation import Evaluation, Outcome
+from evonas.goals import Goals
 from evonas.history import JOURNAL, History
 from evonas.journal import Finished
 from evonas.space import Genome, Metrics
 from evonas.tracking.base import Tracker
 
-EXPERIMENT = Path(__file__).resolve().parents[1] / "fashion_mnist.yaml"
-SUPERNET = EXPERIMENT.with_name("supernet_fashion.yaml")
+EXPERIMENTS = Path(__file__).resolve().parents[1]
 FOREVER = 1_000_000
 RETRAINING_SEED = 10_000
 """Of the networks that are trained again: no search has it, and equal networks get equal numbers."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """The files of a search and of its supernet, and what to change in both."""
+
+    experiment: Path
+    supernet: Path
+    settings: tuple[str, ...] = ()
+
+
+PROBLEMS = {
+    "cells": Problem(EXPERIMENTS / "fashion_mnist.yaml", EXPERIMENTS / "supernet_fashion.yaml"),
+    "mobile": Problem(
+        EXPERIMENTS / "mobile_fashion.yaml",
+        EXPERIMENTS / "supernet_mobile_fashion.yaml",
+        ("data.train_size=10000", "data.valid_fraction=0.1"),
+    ),
+}
 
 
 class TimeIsOver(BaseException):
@@ -53,13 +73,18 @@ def on_the_test_split(folder: str | None = None, train_size: int = 10_000) -> Da
     return dataclasses.replace(data, valid=data.test)
 
 
-def experiment(overrides: Sequence[str]) -> Experiment:
+def trained(epochs: int) -> str:
+    """Return the setting of an evaluator that trains a network from scratch for so many epochs."""
+    return f"evaluator={{use: evonas.workers.trained:Trained, epochs: {epochs}, batch_size: 64}}"
+
+
+def experiment(problem: Problem, overrides: Sequence[str]) -> Experiment:
     """Return the experiment, complete: with what its space takes from the data."""
-    settings = [f"evaluations={FOREVER}", "tracking=null", "pool.workers=2", *overrides]
-    return prepare(config.load(EXPERIMENT, settings)).experiment
+    settings = [*problem.settings, f"evaluations={FOREVER}", "tracking=null", "pool.workers=2", *overrides]
+    return prepare(config.load(problem.experiment, settings)).experiment
 
 
-def searched(path: Path, overrides: Sequence[str], seconds: float) -> None:
+def searched(problem: Problem, path: Path, overrides: Sequence[str], seconds: float) -> None:
     """Search for so many seconds in the run folder `path`, unless that was done before; one that was cut goes on."""
     if (path / JOURNAL).is_file():
         history = History.read(path)
@@ -68,7 +93,7 @@ def searched(path: Path, overrides: Sequence[str], seconds: float) -> None:
     print(f"{path}: searching for {seconds:.0f} s", file=sys.stderr)
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        search.run_or_resume(experiment(overrides), path, lambda search, path: [TimeLimit(seconds)])
+        search.run_or_resume(experiment(problem, overrides), path, lambda search, path: [TimeLimit(seconds)])
     except TimeIsOver:
         return
 
@@ -85,22 +110,30 @@ def _until(events: Iterable[journal.Event], seconds: float) -> Iterator[journal.
         yield event
 
 
-def supernet(path: Path, overrides: Sequence[str]) -> tuple[Path, float]:
+def supernet(problem: Problem, path: Path, overrides: Sequence[str]) -> tuple[Path, float]:
     """Train a supernet as a person would, unless that was done before; return its file, and the seconds it took."""
     weights, note = path / "supernet.safetensors", path / "seconds.json"
     if not note.is_file():
         print(f"{path}: training", file=sys.stderr)
         path.parent.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(path, ignore_errors=True)  # one that was cut is not timed
-        command = [sys.executable, "-m", "evonas", "supernet", str(SUPERNET), "--run", str(path), "tracking=null"]
+        command = [sys.executable, "-m", "evonas", "supernet", str(problem.supernet), "--run", str(path)]
         began = time.perf_counter()
-        subprocess.run([*command, *overrides], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(
+            [*command, "tracking=null", *problem.settings, *overrides], check=True, stdout=subprocess.DEVNULL
+        )
         note.write_text(json.dumps(time.perf_counter() - began))
     return weights, json.loads(note.read_text())
 
 
-def retrained(folder: Path, genomes: Iterable[Genome], overrides: Sequence[str]) -> Mapping[Genome, Metrics]:
-    """Train networks from scratch, all in the same way, and measure them on the test split; each is trained once."""
+def retrained(
+    problem: Problem, folder: Path, genomes: Iterable[Genome], epochs: int
+) -> tuple[Goals, Mapping[Genome, Metrics]]:
+    """Train networks from scratch, all in the same way, and measure them on the test split; each is trained once.
+
+    Return the goals, too: those of a search that trains.
+    """
+    folder = folder / f"retrained-{epochs}-epochs"
     kept = {genome: metrics for path in sorted(folder.glob("*")) for genome, metrics in _measured(path)}
     missing = sorted(set(genomes) - kept.keys())
     if missing:
@@ -112,11 +145,11 @@ def retrained(folder: Path, genomes: Iterable[Genome], overrides: Sequence[str])
             "data={use: equal_time_runs:on_the_test_split}",
             f"strategy={use}",
             f"seed={RETRAINING_SEED}",
-            *overrides,
+            trained(epochs),
         ]
-        search.run_or_resume(experiment(settings), folder / name, lambda search, path: [])
+        search.run_or_resume(experiment(problem, settings), folder / name, lambda search, path: [])
         kept |= dict(_measured(folder / name))
-    return kept
+    return History.read(next(folder.glob("*"))).goals, kept
 
 
 def _measured(path: Path) -> list[tuple[Genome, Metrics]]:
