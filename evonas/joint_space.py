@@ -50,6 +50,10 @@ class JointSpace(SearchSpace):
         """Return the costs of the architecture."""
         return self.architectures.costs(self.split(genome)[0])
 
+    def features(self, genome: Genome) -> Metrics:
+        """Return the features of the architecture."""
+        return self.architectures.features(self.split(genome)[0])
+
     def canonical(self, genome: Genome) -> Genome:
         """Return the canonical architecture with the recipe as it is."""
         architecture, recipe = self.split(genome)

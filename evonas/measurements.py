@@ -151,7 +151,7 @@ def _of_table(path: Path, columns: Columns, wanted: Sequence[str]) -> Measuremen
         f"static costs: {_listed(costs)}",
         f"measured: {_listed(metrics)}",
     ]
-    if ordered := Encoding(space, costs=()).names:
+    if ordered := Encoding(space).ordered:
         notes.insert(1, f"taken as ordered numbers: {_listed(ordered)}; name those that are codes with --categorical")
     known = {*(columns.genes or ()), *costs, *metrics, columns.architecture}
     if left_out := [name for name in table.column_names if name not in known]:

@@ -18,7 +18,7 @@ class Features:
 
     `choices` are option indices, shape (rows, genes), of genes that have `sizes` options. `numbers` are real columns,
     shape (rows, len(names)): first the values of the genes `ordinals`, whose options are numbers, then logarithms of
-    exact static costs, and what was measured besides.
+    exact static costs, features of the space, and what was measured besides.
     """
 
     choices: np.ndarray
@@ -48,7 +48,7 @@ class Features:
 
 
 class Encoding:
-    """Turns genomes of a space into features.
+    """Turns genomes of a space into features, those of the space among them.
 
     `costs` are the static costs to include, all that the space counts by default; they are exact, so that a predictor
     need not learn them. `measured` names columns that are given with the genomes, such as the score of a proxy.
@@ -61,6 +61,7 @@ class Encoding:
                 raise ConfigError(f"'{name}' is no static cost of the space{nearest(name, known)}")
         self.space = space
         self.costs = tuple(known if costs is None else costs)
+        self.features = tuple(space.features(space.smallest()))
         self.measured = tuple(measured)
         self._ordinal = [
             (number, np.array(gene.options, dtype=float))
@@ -68,7 +69,8 @@ class Encoding:
             if len(gene.options) > 1 and all(_is_number(option) for option in gene.options)
         ]
         self.sizes = tuple(len(gene.options) for gene in space.genes)
-        self.names = (*(space.genes[number].name for number, _ in self._ordinal), *self.costs, *self.measured)
+        self.ordered = tuple(space.genes[number].name for number, _ in self._ordinal)
+        self.names = (*self.ordered, *self.costs, *self.features, *self.measured)
 
     def __call__(self, genomes: Sequence[Genome], measured: Sequence[Mapping[str, float]] = ()) -> Features:
         """Return the features of genomes, a row each; `measured` has a mapping a genome where columns are measured."""
@@ -77,6 +79,9 @@ class Encoding:
         if self.costs:
             costs = [self.space.costs(genome) for genome in genomes]
             columns += [np.log1p(np.maximum([cost[name] for cost in costs], 0.0)) for name in self.costs]
+        if self.features:
+            features = [self.space.features(genome) for genome in genomes]
+            columns += [np.array([row[name] for row in features], dtype=float) for name in self.features]
         columns += [np.array([row[name] for row in measured], dtype=float) for name in self.measured]
         numbers = np.stack(columns, axis=1) if columns else np.empty((len(genomes), 0))
         return Features(choices, self.sizes, numbers, self.names, tuple(gene for gene, _ in self._ordinal))

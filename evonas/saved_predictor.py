@@ -22,19 +22,19 @@ from evonas.seeds import generator
 from evonas.space import Genome, SearchSpace
 from evonas.table import is_number
 
-FORMAT = 1
+FORMAT = 2
 KEY = "evonas.predictor"  # one: safetensors writes several in any order
 SUFFIX = ".safetensors"
 PROBES = 16
-"""Networks whose static costs are kept, to tell the space from another that has the same genes."""
+"""Networks whose static costs and features are kept, to tell the space from another that has the same genes."""
 
 
 @dataclass(frozen=True)
 class SavedPredictor:
     """What a predictor has learnt (`state`), of what, and how it came to be (`fitted`, JSON-plain values, for people).
 
-    `costs` and `measured` are those of its encoding. `genes` (name and options as text) and `probes` (genomes and
-    their static costs) say which space it belongs to; `space`, which is never built, tells people the same.
+    `costs` and `measured` are those of its encoding. `genes` (name and options as text) and `probes` (genomes, their
+    static costs and features) say which space it belongs to; `space`, which is never built, tells people the same.
     """
 
     predictor: Component
@@ -63,7 +63,7 @@ class SavedPredictor:
         genomes = dict.fromkeys(encoding.space.canonical(encoding.space.sample(rng)) for _ in range(PROBES))
         return cls(
             predictor, fitted.seed, target, encoding.costs, encoding.measured, space, _genes(encoding.space),
-            [(genome, dict(encoding.space.costs(genome))) for genome in genomes], story, fitted.state(),
+            [(genome, _told(encoding.space, genome)) for genome in genomes], story, fitted.state(),
         )  # fmt: skip
 
     def restored(self, space: SearchSpace) -> tuple[Encoding, Predictor]:
@@ -101,15 +101,15 @@ class SavedPredictor:
             if (own_name, *own_options) != (name, *options):
                 own, other = ", ".join(own_options), ", ".join(options)
                 raise self._of_another_space(f"a gene '{own_name}' ({own}), and this one has '{name}' ({other})")
-        for genome, costs in self.probes:
+        for genome, told in self.probes:
             try:
-                known = space.costs(space.validate(genome))
+                known = _told(space, space.validate(genome))
             except GenomeError:  # a table of other networks of the same space
                 continue
-            for name, cost in costs.items():
-                if not math.isclose(known.get(name, math.nan), cost, rel_tol=1e-9):
+            for name, number in told.items():
+                if not math.isclose(known.get(name, math.nan), number, rel_tol=1e-9):
                     raise self._of_another_space(
-                        f"{name} = {cost:g} for the genome {list(genome)}, and this one has {known.get(name)}"
+                        f"{name} = {number:g} for the genome {list(genome)}, and this one has {known.get(name)}"
                     )
 
     def _of_another_space(self, difference: str) -> DataError:
@@ -117,6 +117,11 @@ class SavedPredictor:
             f"the predictor of {self.target.name} was fitted on another space, {self.space.plain()}: that one has "
             f"{difference}: search that one, with its recipe if it has one, or fit a predictor to networks of this one"
         )
+
+
+def _told(space: SearchSpace, genome: Genome) -> dict[str, float]:
+    """Return what the space tells predictors of a genome besides its genes."""
+    return {**space.costs(genome), **space.features(genome)}
 
 
 def check_name(path: Path) -> None:

@@ -58,6 +58,15 @@ class SearchSpace(ABC):
         """Return the one genome that stands for all genomes whose networks are equal."""
         return genome
 
+    def features(self, genome: Genome) -> Metrics:
+        """Return what predictors should see of the network besides its genes and costs: nothing, unless overridden.
+
+        Numbers by name, the same names for every genome: what the genes hide of its graph, such as which operations lie
+        on a path to the output, and how long paths are. A few of them spare a predictor dozens of networks (GRAF:
+        Kadlecova et al., AutoML 2024).
+        """
+        return {}
+
     def nearest(self, genome: Genome) -> Sequence[Genome]:
         """Return the genomes of the space to take for one that was bred, the best first: it is one, unless overridden.
 

@@ -21,6 +21,9 @@ OPERATIONS = ("none", "skip_connect", "conv_1x1", "conv_3x3", "avg_pool_3x3")
 EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
 """(source node, target node) of every gene; node 0 is the input of the cell and node 3 its output."""
 
+PATHS = ((3,), (0, 4), (1, 5), (0, 2, 5))
+"""The genes of the edges of every way from node 0 to node 3."""
+
 _NONE, _SKIP, _CONV_1X1, _CONV_3X3, _POOL = range(5)
 
 
@@ -75,6 +78,21 @@ class Cell201(SearchSpace):
         return {
             "params": float(fixed[0] + ones * conv_1x1[0] + threes * conv_3x3[0]),
             "macs": float(fixed[1] + ones * conv_1x1[1] + threes * conv_3x3[1]),
+        }
+
+    def features(self, genome: Genome) -> Metrics:
+        """Return how many edges of an operation lie on an open path (one without `none`), and what open paths are like.
+
+        That is how many there are, and the most and the fewest convolutions that one of them has, -1 if none is open.
+        """
+        open_paths = [path for path in PATHS if all(genome[edge] != _NONE for edge in path)]
+        operations = [genome[edge] for edge in {edge for path in open_paths for edge in path}]
+        convolutions = [sum(genome[edge] in (_CONV_1X1, _CONV_3X3) for edge in path) for path in open_paths]
+        return {
+            **{f"open_{OPERATIONS[kind]}": float(operations.count(kind)) for kind in range(1, len(OPERATIONS))},
+            "open_paths": float(len(open_paths)),
+            "deepest_path": float(max(convolutions, default=-1)),
+            "shallowest_path": float(min(convolutions, default=-1)),
         }
 
     def activations(self, genome: Genome) -> int:

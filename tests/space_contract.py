@@ -87,6 +87,15 @@ class GenomeContract:
             assert all(type(value) in (int, float) and np.isfinite(value) for value in costs.values())
             assert self.space.costs(genome) == costs
 
+    def test_features_are_finite_numbers_of_the_same_names_for_all(self) -> None:
+        genomes = self.sampled(50)
+        features = [self.space.features(genome) for genome in genomes]
+        assert features == [self.space.features(genome) for genome in genomes]
+        assert len({tuple(numbers) for numbers in features}) == 1
+        assert all(type(number) is float and np.isfinite(number) for numbers in features for number in numbers.values())
+        named = {gene.name for gene in self.space.genes} | self.space.costs(genomes[0]).keys()
+        assert not named & features[0].keys()
+
     def test_activations_are_plain_repeatable_and_positive_or_unknown(self) -> None:
         for genome in self.sampled(20):
             activations = self.space.activations(genome)

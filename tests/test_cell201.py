@@ -88,6 +88,37 @@ def test_activations_equal_what_autograd_keeps(space: Cell201) -> None:
         assert space.activations(genome) == kept_elements(space, genome, space.input_shape), genome
 
 
+def _open_edges(genome: Genome) -> list[tuple[int, int, str]]:
+    """Return the edges from which node 3 can be reached, and which can be reached from node 0."""
+    edges = [(*edge, OPERATIONS[index]) for edge, index in zip(EDGES, genome, strict=True) if index]
+    seen, seeing = {0}, {3}
+    for source, target, _ in edges:  # sources come before their targets
+        seen |= {target} if source in seen else set()
+    for source, target, _ in sorted(edges, reverse=True):
+        seeing |= {source} if target in seeing else set()
+    return [edge for edge in edges if edge[0] in seen and edge[1] in seeing]
+
+
+def test_features_of_all_genomes_are_those_of_their_graphs() -> None:
+    for genome in product(range(5), repeat=6):
+        features, edges = Cell201().features(genome), _open_edges(genome)
+        kinds = Counter(operation for _, _, operation in edges)
+        assert [features[f"open_{name}"] for name in OPERATIONS[1:]] == [kinds[name] for name in OPERATIONS[1:]]
+        lengths: dict[int, list[int]] = {0: [0], 1: [], 2: [], 3: []}  # convolutions of every path to a node
+        for source, target, operation in edges:
+            lengths[target] += [length + operation.startswith("conv") for length in lengths[source]]
+        expected = [len(lengths[3]), max(lengths[3], default=-1), min(lengths[3], default=-1)]
+        assert [features[name] for name in ("open_paths", "deepest_path", "shallowest_path")] == expected
+
+
+def test_features_of_a_cell_worked_out_by_hand() -> None:
+    # conv_3x3 from 0 to 1, pool from 1 to 3, skip from 0 to 3; conv_1x1 from 1 to 2 ends there
+    assert Cell201().features((3, 0, 2, 1, 4, 0)) == {
+        "open_skip_connect": 1, "open_conv_1x1": 0, "open_conv_3x3": 1, "open_avg_pool_3x3": 1,
+        "open_paths": 2, "deepest_path": 1, "shallowest_path": 0,
+    }  # fmt: skip
+
+
 def test_smallest_and_largest_are_exact_and_see_the_input() -> None:
     for space in (Cell201(), TINY):
         costs = [space.costs(genome) for genome in GENOMES]

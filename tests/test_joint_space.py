@@ -109,6 +109,12 @@ def test_predictors_see_recipes_as_genes_and_numbers_as_numbers() -> None:
     assert "optimizer" not in number
 
 
+def test_features_are_those_of_the_architecture() -> None:
+    cells = Cell201()
+    joint = JointSpace(cells, RECIPE)
+    assert joint.features((3, 0, 2, 1, 4, 0, *(0 for _ in RECIPE))) == cells.features((3, 0, 2, 1, 4, 0))
+
+
 def test_what_cannot_join_is_refused() -> None:
     with pytest.raises(ConfigError, match="recipe: 'width' is a gene of the architectures already"):
         JointSpace(TINY, {"width": [1, 2]})

@@ -37,7 +37,15 @@ def test_numbers_are_values_of_genes_then_logarithms_of_costs_then_what_is_measu
 
 def test_options_that_are_names_are_no_numbers() -> None:
     features = Encoding(Cell201(), costs=["params"])([(0, 1, 2, 3, 4, 0)])
-    assert (features.names, features.ordinals, features.sizes) == (("params",), (), (5,) * 6)
+    assert (features.names[0], features.ordinals, features.sizes) == ("params", (), (5,) * 6)
+
+
+def test_features_of_the_space_come_after_its_costs() -> None:
+    space, genome = Cell201(), (3, 0, 2, 1, 4, 0)
+    features = Encoding(space, measured=["score"])([genome], [{"score": 0.5}])
+    assert features.names == ("macs", "params", *space.features(genome), "score")
+    assert features.numbers[0, 2:-1].tolist() == list(space.features(genome).values())
+    assert Encoding(space)([]).numbers.shape == (0, len(features.names) - 1)
 
 
 def test_rows_and_nothing_else_are_picked() -> None:

@@ -111,7 +111,7 @@ def rewritten(file: Path, **changes: Any) -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"format": 9}, "has format 9, and this version of evonas reads 1"),
+        ({"format": 9}, "has format 9, and this version of evonas reads 2"),
         ({"format": None}, "has format None"),
         ({"predictor": {"use": "linear_predictor:Linear", "shrnk": 3}}, "did you mean 'shrink'"),
         ({"predictor": 3}, "damaged"),

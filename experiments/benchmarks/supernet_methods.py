@@ -1,14 +1,14 @@
 """Kendall's tau between inherited and stand-alone accuracy, of each method of supernet training after equal time.
 
     python experiments/benchmarks/supernet_methods.py [--problem digits|fashion|digits-mobile|fashion-mobile]
-        [--seconds 120] [--networks 40] [--only METHOD ...] [--out FOLDER]
+        [--seconds 120] [--networks 40] [--seeds 1] [--only METHOD ...] [--out FOLDER]
 
 Networks are drawn one from each of equally probable ranges of MACs, and each is trained alone, once for each of the
-stand-alone seeds; its accuracy is their mean. Each method trains one supernet for about as many seconds of CPU, on one
-thread: how many epochs that makes follows from a short rehearsal, so that learning rates have their whole schedule.
-Then all networks inherit, batch norms recalibrated on training examples, and are scored on the validation split. What
-is finished is kept in FOLDER, a line of JSON each, and not computed again. Intervals are 95 %, by bootstrap over the
-networks.
+stand-alone seeds; its accuracy is their mean. Each method trains a supernet for each seed, for about as many seconds of
+CPU, on one thread: how many epochs that makes follows from a short rehearsal, so that learning rates have their whole
+schedule. `preferred` first scores random networks by naswot, which counts. Then all networks inherit, batch norms
+recalibrated on training examples, and are scored on the validation split. What is finished is kept in FOLDER, a line of
+JSON each, and not computed again. Numbers are means over the supernets, intervals 95 %, by bootstrap over the networks.
 """
 
 from __future__ import annotations
@@ -46,6 +46,7 @@ from evonas.workers.supernets.method import subnet_of
 from evonas.workers.supernets.training import Training
 from evonas.workers.trained import Trained
 from evonas.workers.training import score, seeded
+from evonas.workers.zero_cost import ZeroCost
 
 CPU = torch.device("cpu")
 BATCH_SIZE = 64
@@ -62,7 +63,10 @@ METHODS: dict[str, dict[str, Any]] = {
     "progressive": {"use": "evonas.workers.supernets.progressive_shrinking:ProgressiveShrinking"},
     "importance": {"use": "evonas.workers.supernets.importance:ImportanceSampling"},
     "few-shot": {"use": "evonas.workers.supernets.few_shot:FewShot"},
+    "preferred": {"use": "evonas.workers.supernets.preferred:Preferred", "proxy": "naswot"},
 }
+SCORED = 200
+"""Networks of which `preferred` prefers some."""
 CELL_PHASES = [["edge_0_*"], ["edge_*"]]
 MOBILE_PHASES = [["kernel*"], ["depth*"], ["expansion*", "width*"]]
 
@@ -80,6 +84,20 @@ class Problem:
     def method(self, name: str) -> dict[str, Any]:
         """Return a method as a component, plain."""
         return {**METHODS[name], **({"phases": self.phases} if name == "progressive" else {})}
+
+    def scores(self, file: Path, seed: int) -> float:
+        """Write the scores of random networks, a table; return the seconds of CPU that they took."""
+        rng, began = generator(seed, "scored networks"), time.process_time()
+        networks = sorted({self.space.canonical(self.space.sample(rng)) for _ in range(SCORED)})
+        evaluator = ZeroCost(self.space, self.data, seed, proxies=["naswot"], device="cpu")
+        genes = self.space.genes
+        lines = [",".join([*(gene.name for gene in genes), "naswot"])]
+        for genome in networks:
+            options = [gene.options[choice] for gene, choice in zip(genes, genome, strict=True)]
+            if math.isfinite(naswot := evaluator.measure(genome, None)["naswot"]):
+                lines.append(",".join(map(str, [*options, naswot])))
+        file.write_text("\n".join(lines) + "\n")
+        return time.process_time() - began
 
 
 def _problem(data: Dataset, epochs: int, *, mobile: bool) -> Problem:
@@ -145,9 +163,15 @@ def alone(problem: Problem, genome: Genome, seed: int) -> dict[str, float]:
     return {"accuracy": metrics["valid_accuracy"], "seconds": time.process_time() - began}
 
 
-def inherited(problem: Problem, method: str, networks: list[Genome], seconds: float, seed: int) -> dict[str, Any]:
+def inherited(
+    problem: Problem, method: str, networks: list[Genome], seconds: float, seed: int, folder: Path
+) -> dict[str, Any]:
     """Train a supernet for about so many seconds, and score the networks on its weights."""
-    own = problem.method(method)
+    own, scoring = problem.method(method), 0.0
+    if method == "preferred":
+        scores = folder / f"naswot-{seed}.csv"
+        scoring = problem.scores(scores, seed)
+        own["scores"] = str(scores)
     train, valid = (Examples.of(problem.data, split, CPU) for split in (problem.data.train, problem.data.valid))
 
     def trained(examples: Examples, epochs: int, component: dict[str, Any] = own) -> tuple[Training, list[float]]:
@@ -168,7 +192,7 @@ def inherited(problem: Problem, method: str, networks: list[Genome], seconds: fl
     once = max(rehearsed)  # the epoch in which a method does what it does once
     an_epoch = (sum(rehearsed) - once) / 7
     steps = math.ceil(len(train) / BATCH_SIZE) / math.ceil(REHEARSED / BATCH_SIZE)
-    epochs = max(4, round((seconds - (once - an_epoch)) / (an_epoch * steps)))
+    epochs = max(4, round((seconds - scoring - (once - an_epoch)) / (an_epoch * steps)))
     training, spent = trained(train, epochs)
     scores = []
     for genome in networks:
@@ -176,15 +200,21 @@ def inherited(problem: Problem, method: str, networks: list[Genome], seconds: fl
         recalibrate(network, train.first(CALIBRATED), Recipe(epochs=1, batch_size=BATCH_SIZE, learning_rate=1.0))
         scores.append(score(network, valid, Recipe(epochs=1, batch_size=256, learning_rate=1.0)))
     accuracies = [1 - each.error for each in scores]
-    return {"epochs": epochs, "seconds": sum(spent), "accuracies": accuracies, "losses": [each.loss for each in scores]}
+    seconds = scoring + sum(spent)
+    return {"epochs": epochs, "seconds": seconds, "accuracies": accuracies, "losses": [each.loss for each in scores]}
 
 
-def interval(statistic: Callable[[np.ndarray, np.ndarray], float], one: np.ndarray, other: np.ndarray) -> str:
-    """Return a statistic of pairs with its bootstrap interval."""
+def interval(statistic: Callable[[np.ndarray, np.ndarray], float], rows: np.ndarray, truth: np.ndarray) -> str:
+    """Return the mean of a statistic over the rows, and its bootstrap interval over their columns, the networks."""
+
+    def mean(columns: np.ndarray) -> float:
+        return float(np.mean([statistic(row[columns], truth[columns]) for row in rows]))
+
+    everything = np.arange(len(truth))
     low, high = stats.bootstrap(
-        (one, other), statistic, paired=True, vectorized=False, n_resamples=2000, method="percentile", rng=0
+        (everything,), mean, vectorized=False, n_resamples=2000, method="percentile", rng=0
     ).confidence_interval
-    return f"{statistic(one, other):.2f} [{low:.2f}, {high:.2f}]"
+    return f"{mean(everything):.2f} [{low:.2f}, {high:.2f}]"
 
 
 def tau(one: np.ndarray, other: np.ndarray) -> float:
@@ -203,7 +233,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=120.0, help="of CPU, for each supernet")
     parser.add_argument("--networks", type=int, default=40)
     parser.add_argument("--standalone-seeds", type=int, default=2)
-    parser.add_argument("--seed", type=int, default=0, help="of the supernets")
+    parser.add_argument("--seeds", type=int, default=1, help="supernets of each method")
     parser.add_argument("--only", nargs="+", choices=METHODS, default=list(METHODS), metavar="METHOD")
     parser.add_argument("--out", type=Path, default=Path("supernet_methods"))
     chosen = parser.parse_args()
@@ -221,19 +251,23 @@ def main() -> None:
     print(f"{chosen.problem}: {len(networks)} networks, accuracy alone {truth.min():.3f} to {truth.max():.3f}")
     print(f"trained alone in {seconds:.0f} s of CPU, {seconds / truth.size / len(runs):.1f} s each")
     if len(by_seed) > 1:
-        print(f"tau between the first two of {len(runs)} stand-alone seeds: {interval(tau, *by_seed[:2])}")
+        print(f"tau between the first two of {len(runs)} stand-alone seeds: {interval(tau, by_seed[:1], by_seed[1])}")
     macs = np.array([problem.space.costs(genome)["macs"] for genome in networks])
-    print(f"tau of MACs, which need no supernet: {interval(tau, macs, truth)}")
+    print(f"tau of MACs, which need no supernet: {interval(tau, macs[None], truth)}")
     print(f"\n| method | tau | Spearman | tau of losses | epochs | seconds | best found |\n|{' --- |' * 7}")
     for name in chosen.only:
-        key = {**facts, "method": problem.method(name), "seconds": chosen.seconds, "seed": chosen.seed}
-        key["networks"] = [list(genome) for genome in networks]
-        record = kept.get(key, partial(inherited, problem, name, networks, chosen.seconds, chosen.seed))
-        accuracies, losses = np.array(record["accuracies"]), np.array(record["losses"])
+        records = []
+        for seed in range(chosen.seeds):
+            key = {**facts, "method": problem.method(name), "seconds": chosen.seconds, "seed": seed}
+            key["networks"] = [list(genome) for genome in networks]
+            records.append(kept.get(key, partial(inherited, problem, name, networks, chosen.seconds, seed, chosen.out)))
+        accuracies, losses, epochs, spent = (
+            np.array([record[column] for record in records]) for column in ("accuracies", "losses", "epochs", "seconds")
+        )
         print(
             f"| {name} | {interval(tau, accuracies, truth)} | {interval(rho, accuracies, truth)} | "
-            f"{tau(-losses, truth):.2f} | {record['epochs']} | {record['seconds']:.0f} | "
-            f"{truth[np.argmin(losses)]:.3f} |",
+            f"{np.mean([tau(-row, truth) for row in losses]):.2f} | {epochs.mean():.0f} | {spent.mean():.0f} | "
+            f"{truth[losses.argmin(axis=1)].mean():.3f} |",
             flush=True,
         )
 
