@@ -254,6 +254,12 @@ def versions() -> dict[str, str]:
     return {"evonas": __version__, "python": platform.python_version(), **_installed_versions()}
 
 
+def changed_versions(known: Mapping[str, str]) -> list[str]:
+    """Return what is installed in another version than `known` says, for people: "name known -> installed"."""
+    installed = versions()
+    return [f"{name} {was} -> {installed.get(name)}" for name, was in known.items() if installed.get(name) != was]
+
+
 @cache
 def _installed_versions() -> Mapping[str, str]:
     installed = {}

@@ -14,7 +14,7 @@ from evonas import config, run_folder
 from evonas.cache import Cache
 from evonas.cached_pool import CachedPool
 from evonas.component import Component, checked
-from evonas.compose import Search, prepare, versions
+from evonas.compose import Search, changed_versions, prepare
 from evonas.config import CHANGEABLE, Experiment
 from evonas.controller import Controller, replay
 from evonas.early_exit import EarlyExit, static_gates
@@ -167,10 +167,7 @@ def _same_search(path: Path, history: History, experiment: Experiment, way_out: 
                 f"{path}: what its {part} reads has changed: the fingerprint was {read_then}, and now it is "
                 f"{reads_now}: bring the file back, or start a new run"
             )
-    installed = versions()
-    changed = [
-        f"{name} {was} -> {installed.get(name)}" for name, was in header.versions.items() if installed.get(name) != was
-    ]
+    changed = changed_versions(header.versions)
     if changed and way_out:
         raise RunFolderError(f"{path} was run with other versions ({', '.join(changed)}): install those, or {way_out}")
     return replace(search, gates=static_gates(header))

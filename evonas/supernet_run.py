@@ -13,7 +13,7 @@ from typing import Any
 
 from evonas import config_supernet
 from evonas.component import Component, checked
-from evonas.compose import space_and_data, versions
+from evonas.compose import changed_versions, space_and_data, versions
 from evonas.config_supernet import CHANGEABLE, SupernetExperiment
 from evonas.dataset import Dataset
 from evonas.errors import ConfigError, EvonasError, ResourceError, RunFolderError
@@ -213,10 +213,7 @@ def _check_same(path: Path, header: SupernetHeader, prepared: Prepared) -> None:
                 f"{path}: {what} has changed: the fingerprint was {then}, and now it is {now_}: bring it back, or "
                 f"train anew in another folder"
             )
-    installed = versions()
-    changed = [
-        f"{name} {was} -> {installed.get(name)}" for name, was in header.versions.items() if installed.get(name) != was
-    ]
+    changed = changed_versions(header.versions)
     if changed:
         raise RunFolderError(
             f"{path} was trained with other versions ({', '.join(changed)}): install those, or train anew in another "
