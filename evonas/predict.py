@@ -90,7 +90,7 @@ def problem(
     beside: Sequence[str] = (),
     maximize: bool | None = None,
 ) -> Problem:
-    """Return what is to be learnt: `target` of `rows` random networks (all, if None) from their genes and static costs.
+    """Return what is to be learnt: `target` of `rows` random networks (all, if None) from what is known of them.
 
     `beside` names measured columns that are given as features too. Raises an EvonasError where too few rows are known,
     or where columns are missing or constant.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -48,7 +49,7 @@ class Features:
 
 
 class Encoding:
-    """Turns genomes of a space into features, those of the space among them.
+    """Turns genomes of a space into features: genes, costs, what the space tells of their networks, measured columns.
 
     `costs` are the static costs to include, all that the space counts by default; they are exact, so that a predictor
     need not learn them. `measured` names columns that are given with the genomes, such as the score of a proxy.
@@ -61,8 +62,14 @@ class Encoding:
                 raise ConfigError(f"'{name}' is no static cost of the space{nearest(name, known)}")
         self.space = space
         self.costs = tuple(known if costs is None else costs)
-        self.features = tuple(space.features(space.smallest()))
+        self.features = tuple(sorted(space.features(space.smallest())))
         self.measured = tuple(measured)
+        taken = {*(gene.name for gene in space.genes), *known, *measured}
+        if twice := taken & set(self.features):
+            raise ConfigError(
+                f"the space tells a feature '{min(twice)}', which names a gene, a static cost or a measured column "
+                f"already: call it something else"
+            )
         self._ordinal = [
             (number, np.array(gene.options, dtype=float))
             for number, gene in enumerate(space.genes)
@@ -80,11 +87,20 @@ class Encoding:
             costs = [self.space.costs(genome) for genome in genomes]
             columns += [np.log1p(np.maximum([cost[name] for cost in costs], 0.0)) for name in self.costs]
         if self.features:
-            features = [self.space.features(genome) for genome in genomes]
-            columns += [np.array([row[name] for row in features], dtype=float) for name in self.features]
+            columns += [*np.array([self._told(genome) for genome in genomes]).reshape(-1, len(self.features)).T]
         columns += [np.array([row[name] for row in measured], dtype=float) for name in self.measured]
         numbers = np.stack(columns, axis=1) if columns else np.empty((len(genomes), 0))
         return Features(choices, self.sizes, numbers, self.names, tuple(gene for gene, _ in self._ordinal))
+
+    def _told(self, genome: Genome) -> list[float]:
+        told = self.space.features(genome)
+        numbers = [float(told.get(name, math.nan)) for name in self.features]
+        if not all(map(math.isfinite, numbers)):
+            raise ConfigError(
+                f"the features of {list(genome)} are {dict(told)}: a space tells finite numbers of every genome, by "
+                f"the same names, here {', '.join(self.features)}"
+            )
+        return numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +124,7 @@ class Predictor(ABC):
     def pretrain(self, features: Features) -> None:
         """Learn what there is to learn before `fit` from rows without targets; most predictors have no use for them.
 
-        Whoever has the space may give the features of a few thousand sampled genomes: their costs are free to know.
+        Whoever has the space may give the features of a few thousand sampled genomes: they are free to know.
         """
         return
 

@@ -33,14 +33,16 @@ PROBES = 16
 class SavedPredictor:
     """What a predictor has learnt (`state`), of what, and how it came to be (`fitted`, JSON-plain values, for people).
 
-    `costs` and `measured` are those of its encoding. `genes` (name and options as text) and `probes` (genomes, their
-    static costs and features) say which space it belongs to; `space`, which is never built, tells people the same.
+    `costs`, `features` and `measured` are those of its encoding. `genes` (name and options as text) and `probes`
+    (genomes, their static costs and features) say which space it belongs to; `space`, which is never built, tells
+    people the same.
     """
 
     predictor: Component
     seed: int
     target: Metric
     costs: tuple[str, ...]
+    features: tuple[str, ...]
     measured: tuple[str, ...]
     space: Component
     genes: Sequence[tuple[str, Sequence[str]]]
@@ -62,7 +64,8 @@ class SavedPredictor:
         rng = generator(0, "probes")
         genomes = dict.fromkeys(encoding.space.canonical(encoding.space.sample(rng)) for _ in range(PROBES))
         return cls(
-            predictor, fitted.seed, target, encoding.costs, encoding.measured, space, _genes(encoding.space),
+            predictor, fitted.seed, target, encoding.costs, encoding.features, encoding.measured, space,
+            _genes(encoding.space),
             [(genome, _told(encoding.space, genome)) for genome in genomes], story, fitted.state(),
         )  # fmt: skip
 
@@ -101,6 +104,9 @@ class SavedPredictor:
             if (own_name, *own_options) != (name, *options):
                 own, other = ", ".join(own_options), ", ".join(options)
                 raise self._of_another_space(f"a gene '{own_name}' ({own}), and this one has '{name}' ({other})")
+        if (features := Encoding(space).features) != self.features:
+            own, other = (", ".join(names) or "none" for names in (self.features, features))
+            raise self._of_another_space(f"the features {own}, and this one has {other}")
         for genome, told in self.probes:
             try:
                 known = _told(space, space.validate(genome))
@@ -183,6 +189,7 @@ def _plain(saved: SavedPredictor) -> dict[str, Any]:
         "seed": saved.seed,
         "target": asdict(saved.target),
         "costs": saved.costs,
+        "features": saved.features,
         "measured": saved.measured,
         "space": saved.space.plain(),
         "genes": saved.genes,
@@ -206,6 +213,7 @@ def _decoded(path: Path, text: str, state: Mapping[str, np.ndarray]) -> SavedPre
             seed=int(record["seed"]),
             target=Metric(**record["target"]),
             costs=tuple(record["costs"]),
+            features=tuple(record["features"]),
             measured=tuple(record["measured"]),
             space=Component.of(record["space"]),
             genes=[(name, tuple(options)) for name, options in record["genes"]],

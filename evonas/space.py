@@ -59,11 +59,11 @@ class SearchSpace(ABC):
         return genome
 
     def features(self, genome: Genome) -> Metrics:
-        """Return what predictors should see of the network besides its genes and costs: nothing, unless overridden.
+        """Return what predictors should see of a network besides genes and costs: nothing, unless overridden.
 
-        Numbers by name, the same names for every genome: what the genes hide of its graph, such as which operations lie
-        on a path to the output, and how long paths are. A few of them spare a predictor dozens of networks (GRAF:
-        Kadlecova et al., AutoML 2024).
+        Numbers by name, the same names for every genome, of what its genes hide of its graph: which operations lie on a
+        path to the output, how long paths are (GRAF: Kadlecova et al., AutoML 2024). The genome is canonical, unless
+        the caller wants to see others.
         """
         return {}
 

@@ -43,9 +43,26 @@ def test_options_that_are_names_are_no_numbers() -> None:
 def test_features_of_the_space_come_after_its_costs() -> None:
     space, genome = Cell201(), (3, 0, 2, 1, 4, 0)
     features = Encoding(space, measured=["score"])([genome], [{"score": 0.5}])
-    assert features.names == ("macs", "params", *space.features(genome), "score")
-    assert features.numbers[0, 2:-1].tolist() == list(space.features(genome).values())
+    assert features.names == ("macs", "params", *sorted(space.features(genome)), "score")
+    assert dict(zip(features.names[2:-1], features.numbers[0, 2:-1], strict=True)) == space.features(genome)
     assert Encoding(space)([]).numbers.shape == (0, len(features.names) - 1)
+
+
+@pytest.mark.parametrize("name", ["g0", "params", "score"])
+def test_a_feature_has_a_name_of_its_own(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ToySpace, "features", lambda self, genome: {name: 1.0})
+    with pytest.raises(ConfigError, match=f"tells a feature '{name}', which names a gene, a static cost or a measured"):
+        Encoding(SPACE, measured=["score"])
+
+
+@pytest.mark.parametrize("value", [{"other": 1.0}, {"depth": float("nan")}])
+def test_features_are_finite_and_named_alike(value: dict[str, float], monkeypatch: pytest.MonkeyPatch) -> None:
+    told = lambda self, genome: value if genome == GENOMES[1] else {"depth": 1.0}  # noqa: E731
+    monkeypatch.setattr(ToySpace, "features", told)
+    with pytest.raises(
+        ConfigError, match=r"features of \[2, 2, 2, 2\] are .*finite numbers of every genome, by .*depth"
+    ):
+        Encoding(SPACE)(GENOMES)
 
 
 def test_rows_and_nothing_else_are_picked() -> None:

@@ -188,6 +188,43 @@ def test_another_space_is_told_from_the_one_it_was_fitted_on(space: type[Integer
         saved_predictor.load(file).restored(space())
 
 
+class Told(IntegerSpace):
+    def features(self, genome: Genome) -> Metrics:
+        return {"sum": float(sum(genome)), "first": float(genome[0])}
+
+
+class ToldInAnotherOrder(Told):
+    def features(self, genome: Genome) -> Metrics:
+        return dict(reversed(super().features(genome).items()))
+
+
+class ToldMore(Told):
+    def features(self, genome: Genome) -> Metrics:
+        return {**super().features(genome), "last": float(genome[-1])}
+
+
+class ToldOtherwise(Told):
+    def features(self, genome: Genome) -> Metrics:
+        return {**super().features(genome), "sum": 0.0}
+
+
+def test_features_of_the_space_are_told_by_name_and_value() -> None:
+    problem = predict.problem(replace(measured(), space=Told()), "valid_error")
+    assessment, fitted = predict.assess(problem, LINEAR)
+    saved = predict.to_save(problem, assessment, fitted)
+    assert saved.features == ("first", "sum")
+    encoding, restored = saved.restored(ToldInAnotherOrder())
+    again = restored.predict(encoding(problem.measured.genomes)).mean
+    np.testing.assert_array_equal(again, fitted.predict(problem.features).mean)
+    for space, said in (
+        (ToldMore(), "the features first, sum, and this one has first, last, sum"),
+        (IntegerSpace(), "the features first, sum, and this one has none"),
+        (ToldOtherwise(), r"sum = \d+ for the genome \[.*\], and this one has 0"),
+    ):
+        with pytest.raises(DataError, match=said):
+            saved.restored(space)
+
+
 def test_the_same_space_under_another_name_is_the_same(file: Path) -> None:
     genomes = measured().genomes[:5]
     again = predictions(file, type("Renamed", (IntegerSpace,), {})(), list(genomes))

@@ -22,8 +22,8 @@ _TRUNK = ("first", "first_bias", "second", "second_bias")
 class Ensemble(Regressor):
     """Deep ensemble (Lakshminarayanan et al., NeurIPS 2017): networks of two hidden layers, and a linear part beside.
 
-    `pretrain` lets the hidden layers learn the exact static costs from the choices (FBNetV3, Dai et al., CVPR 2021), of
-    thousands of genomes that nobody measured; `fit` goes on from there, with the costs as inputs of the linear part.
+    `pretrain` lets the hidden layers learn exact static costs and features from the choices (FBNetV3, Dai et al., CVPR
+    2021), of thousands of genomes that nobody measured; `fit` goes on, with these as inputs of the linear part.
     Deviations from the papers: all members learn squared errors, each without a fifth of the rows, from whose errors
     there the deviation comes; the whole network is fine-tuned, not the last layer first.
     """

@@ -27,9 +27,9 @@ class Ridge(Regressor):
 
     It is solved in its dual form: the inner product of all pairs is the square of the inner product of all columns, so
     that thousands of columns cost nothing. Leaving out each row has a closed form (Allen's PRESS, 1974), by which the
-    penalty, the weight of the pairs and the weight of costs and measured columns are chosen on `tuning_rows` rows at
-    most, drawn at random. Of more than `rows` rows a random subset is learnt. The deviation is that of the Bayesian
-    posterior, with the noise that the errors of leaving one row out ask for.
+    penalty, the weight of the pairs and that of the numbers are chosen on `tuning_rows` rows at most, drawn at random.
+    Of more than `rows` rows a random subset is learnt. The deviation is that of the Bayesian posterior, with the noise
+    that the errors of leaving one row out ask for.
     """
 
     def __init__(self, seed: int, tuning_rows: int = 300, rows: int = 2000) -> None:

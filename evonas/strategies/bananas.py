@@ -26,7 +26,7 @@ class BANANAS(SurrogateStrategy):
 
     Deviations from the paper: with several objectives, mutants are of the Pareto front, and a sample's worth is the
     hypervolume that it adds; a mutant has each gene redrawn with probability 1/n, once or, every other one, twice;
-    genes are encoded as the predictor does, not as paths; the default ensemble is pretrained on static costs.
+    genes are encoded as the predictor does, not as paths; the default ensemble is pretrained on costs and features.
     """
 
     def __init__(

@@ -20,7 +20,7 @@ CHUNK = 200
 
 
 UNIFORM = 2000
-"""Networks that predictors are pretrained on: their costs are free to know."""
+"""Networks that predictors are pretrained on: their costs and features are free to know."""
 
 
 @dataclass(frozen=True)

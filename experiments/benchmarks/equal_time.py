@@ -97,16 +97,20 @@ def _search(options: argparse.Namespace, name: str, seed: int) -> list[History]:
         evaluator = f"{{use: evonas.workers.inherited:Inherited, supernet: {weights}, valid_examples: 2000}}"
         settings += [NSGA2, f"evaluator={evaluator}"]
     else:
-        scored = folder / f"zero-cost-{options.scored}"
-        searched(problem, scored, [*settings, *ZERO_COST, f"evaluations={options.scored}"], options.seconds)
-        if name == SCORED:
-            return [history_at(scored, share * options.seconds) for share in SHARES]
-        spent = History.read(scored).elapsed
-        settings += [trained(options.epochs), SURROGATE, f"warm_start={scored}"]
-    told_apart = hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:6]
-    path = folder / f"{name.replace(' ', '-')}-{told_apart}"
+        settings += [*ZERO_COST, f"evaluations={options.scored}"]
+        if name == WARM:
+            scored = _path(folder, SCORED, settings)
+            searched(problem, scored, settings, options.seconds)
+            spent = History.read(scored).elapsed
+            settings = [f"seed={seed}", trained(options.epochs), SURROGATE, f"warm_start={scored}"]
+    path = _path(folder, name, settings)
     searched(problem, path, settings, options.seconds - spent)
     return [history_at(path, share * options.seconds - spent) for share in SHARES]
+
+
+def _path(folder: Path, name: str, settings: Sequence[str]) -> Path:
+    """Return the run folder of a search, which no other settings share."""
+    return folder / f"{name.replace(' ', '-')}-{hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:6]}"
 
 
 def _spread(history: History, members: int) -> list[Genome]:
@@ -132,14 +136,12 @@ def _print(
     shares = "".join(f"{share:>9.3g}" for share in SHARES)
     print(f"\nhypervolume on the test split after a share of {options.seconds:.0f} s, networks trained again\n")
     print(f"{'method':<16}{'seed':>5}{'networks':>10}{'front':>7}{shares}{'as NSGA-II after':>18}")
-    needed: dict[str, list[float | None]] = {name: [] for name in options.only}
     for seed, name in itertools.product(range(options.seeds), options.only):
         last, values = fronts[name, seed][-1], reached[name, seed]
         share = None
         if BASELINE in options.only:
             target = reached[BASELINE, seed][-1]
             share = next((share for share, value in zip(SHARES, values, strict=True) if value >= target), None)
-        needed[name].append(share)
         columns = "".join(f"{value:9.4f}" for value in values)
         print(f"{name:<16}{seed:5}{len(last.evaluations):10}{len(last.front.members):7}{columns}"
               f"{'never' if share is None else f'{share:.3g}':>18}")  # fmt: skip
