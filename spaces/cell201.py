@@ -85,7 +85,7 @@ class Cell201(SearchSpace):
 
         That is how many there are, and the most and the fewest convolutions that one of them has, -1 if none is open.
         """
-        open_paths = [path for path in PATHS if all(genome[edge] != _NONE for edge in path)]
+        open_paths = [path for path in PATHS if _NONE not in [genome[edge] for edge in path]]
         operations = [genome[edge] for edge in {edge for path in open_paths for edge in path}]
         convolutions = [sum(genome[edge] in (_CONV_1X1, _CONV_3X3) for edge in path) for path in open_paths]
         return {
