@@ -6,6 +6,7 @@ python experiments/benchmarks/nasnet_cells.py [--genomes 500] [--samples 40000]
 from __future__ import annotations
 
 import argparse
+import itertools
 import time
 from collections.abc import Callable, Iterable, Iterator
 from math import sqrt
@@ -84,7 +85,7 @@ def acceptance(count: int) -> Iterator[str]:
     for (concatenate, blocks), reported in ACCEPTED.items():
         space = NASNetCell(concatenate=concatenate, blocks=blocks)  # type: ignore[arg-type]
         yield f"{f'{concatenate}, {blocks} blocks: reported':44} {shares(reported)}"
-        for inputs_to, statistics in ((1, False), (0, False), (0, True)):
+        for inputs_to, statistics in itertools.product((1, 0), (False, True)):
             rng = np.random.default_rng(0)
             params = np.array([numbers_of(space, g, statistics) for g in samples(space, count, inputs_to, rng)])
             here = [float(np.mean(params < bound)) for bound in BOUNDS]
