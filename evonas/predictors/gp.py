@@ -46,11 +46,9 @@ class GP(Regressor):
         return {**columns.arrays(), **fitted}
 
     def _estimate(self, features: Features, learnt: Arrays) -> tuple[np.ndarray, np.ndarray]:
-        from scipy.linalg.blas import dtrmm
-
         columns = Columns.from_arrays(learnt)
         kernel, logs, rows = Kernel(columns), learnt["logs"], columns(features)
         covariance = kernel(logs, rows, learnt["known"])
-        explained = squares(dtrmm(1.0, learnt["inverse"].T, covariance.T, trans_a=1).T)  # half the work of `@`
+        explained = squares(covariance @ learnt["inverse"].T)
         variance = np.maximum(kernel.diagonal(logs, rows) - explained, 0.0) + kernel.noise(logs)
         return covariance @ learnt["weights"], learnt["stretch"] * np.sqrt(variance)
