@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -87,18 +86,21 @@ class Encoding:
             costs = [self.space.costs(genome) for genome in genomes]
             columns += [np.log1p(np.maximum([cost[name] for cost in costs], 0.0)) for name in self.costs]
         if self.features:
-            columns += [*np.array([self._told(genome) for genome in genomes]).reshape(-1, len(self.features)).T]
+            columns += [*self._told(genomes).T]
         columns += [np.array([row[name] for row in measured], dtype=float) for name in self.measured]
         numbers = np.stack(columns, axis=1) if columns else np.empty((len(genomes), 0))
         return Features(choices, self.sizes, numbers, self.names, tuple(gene for gene, _ in self._ordinal))
 
-    def _told(self, genome: Genome) -> list[float]:
-        told = self.space.features(genome)
-        numbers = [float(told.get(name, math.nan)) for name in self.features]
-        if not all(map(math.isfinite, numbers)):
+    def _told(self, genomes: Sequence[Genome]) -> np.ndarray:
+        """Return the features of the space, shape (rows, features)."""
+        told = [self.space.features(genome) for genome in genomes]
+        rows = [[features.get(name, np.nan) for name in self.features] for features in told]
+        numbers = np.array(rows, dtype=float).reshape(-1, len(self.features))
+        if not (finite := np.isfinite(numbers).all(axis=1)).all():
+            row = int(finite.argmin())
             raise ConfigError(
-                f"the features of {list(genome)} are {dict(told)}: a space tells finite numbers of every genome, by "
-                f"the same names, here {', '.join(self.features)}"
+                f"the features of {list(genomes[row])} are {dict(told[row])}: a space tells finite numbers of every "
+                f"genome, by the same names, here {', '.join(self.features)}"
             )
         return numbers
 

@@ -87,9 +87,9 @@ class Cell201(SearchSpace):
         """
         open_paths = [path for path in PATHS if _NONE not in [genome[edge] for edge in path]]
         operations = [genome[edge] for edge in {edge for path in open_paths for edge in path}]
-        convolutions = [sum(genome[edge] in (_CONV_1X1, _CONV_3X3) for edge in path) for path in open_paths]
+        convolutions = [[genome[edge] in (_CONV_1X1, _CONV_3X3) for edge in path].count(True) for path in open_paths]
         return {
-            **{f"open_{OPERATIONS[kind]}": float(operations.count(kind)) for kind in range(1, len(OPERATIONS))},
+            **{f"open_{name}": float(operations.count(kind)) for kind, name in enumerate(OPERATIONS) if kind},
             "open_paths": float(len(open_paths)),
             "deepest_path": float(max(convolutions, default=-1)),
             "shallowest_path": float(min(convolutions, default=-1)),

@@ -32,8 +32,10 @@ class Kernel:
         weight = np.sqrt(self._relevance(logs))[self.group]
         left, right, parts = left * weight, right * weight, (self.group < self.genes, self.group >= self.genes)
         genes, numbers = (left[:, part] @ right[:, part].T for part in parts)
-        lengths = [(squares(left[:, part])[:, None] + squares(right[:, part])) / 2 for part in parts]
-        return self._sum(logs, genes, numbers, lengths[0] - genes, lengths[1] - numbers)[0]
+        apart = [np.add.outer(squares(left[:, part]) / 2, squares(right[:, part]) / 2) for part in parts]
+        apart[0] -= genes
+        apart[1] -= numbers
+        return self._sum(logs, genes, numbers, *apart)[0]
 
     def diagonal(self, logs: np.ndarray, rows: np.ndarray) -> np.ndarray:
         """Return the covariance of every row with itself, without noise."""
