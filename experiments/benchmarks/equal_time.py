@@ -37,7 +37,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from equal_time_runs import PROBLEMS, history_at, retrained, searched, supernet, trained
+from equal_time_runs import PROBLEMS, goals, history_at, retrained, searched, supernet, trained
 
 from evonas.errors import EvonasError
 from evonas.goals import Goals
@@ -73,10 +73,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     fronts = {(name, seed): _search(options, name, seed) for seed in range(options.seeds) for name in options.only}
     chosen = {key: [_spread(history, options.members) for history in at] for key, at in fronts.items()}
     wanted = {genome for fronts_ in chosen.values() for front in fronts_ for genome in front}
-    goals, again = retrained(problem, options.runs / options.space, wanted, options.epochs)
+    again = retrained(problem, options.runs / options.space, wanted, options.epochs)
     if failed := wanted - again.keys():
         print(f"{len(failed)} networks failed when they were trained again, and are left out", file=sys.stderr)
-    reached = {key: [_hypervolume(front, again, goals) for front in at] for key, at in chosen.items()}
+    by = goals(problem, options.epochs)
+    reached = {key: [_hypervolume(front, again, by) for front in at] for key, at in chosen.items()}
     _print(options, fronts, reached)
 
 

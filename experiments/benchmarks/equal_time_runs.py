@@ -126,13 +126,13 @@ def supernet(problem: Problem, path: Path, overrides: Sequence[str]) -> tuple[Pa
     return weights, json.loads(note.read_text())
 
 
-def retrained(
-    problem: Problem, folder: Path, genomes: Iterable[Genome], epochs: int
-) -> tuple[Goals, Mapping[Genome, Metrics]]:
-    """Train networks from scratch, all in the same way, and measure them on the test split; each is trained once.
+def goals(problem: Problem, epochs: int) -> Goals:
+    """Return the goals of a search that trains, whatever others search by."""
+    return prepare(config.load(problem.experiment, [*problem.settings, trained(epochs)])).goals
 
-    Return the goals, too: those of a search that trains.
-    """
+
+def retrained(problem: Problem, folder: Path, genomes: Iterable[Genome], epochs: int) -> Mapping[Genome, Metrics]:
+    """Train networks from scratch, all in the same way, and measure them on the test split; each is trained once."""
     folder = folder / f"retrained-{epochs}-epochs"
     kept = {genome: metrics for path in sorted(folder.glob("*")) for genome, metrics in _measured(path)}
     missing = sorted(set(genomes) - kept.keys())
@@ -149,7 +149,7 @@ def retrained(
         ]
         search.run_or_resume(experiment(problem, settings), folder / name, lambda search, path: [])
         kept |= dict(_measured(folder / name))
-    return prepare(experiment(problem, [trained(epochs)])).goals, kept
+    return kept
 
 
 def _measured(path: Path) -> list[tuple[Genome, Metrics]]:
