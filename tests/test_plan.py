@@ -57,9 +57,9 @@ def sleepy(tmp_path_factory: pytest.TempPathFactory) -> tuple[Plan, Path, Histor
 def test_planned_time_is_that_of_the_search(sleepy: tuple[Plan, Path, History]) -> None:
     made, path, history = sleepy
     (own,) = [forecast for forecast in made.forecasts if forecast.workers == made.workers == 1]
-    assert 60 * 0.02 <= own.seconds < 3 * history.elapsed
-    assert history.elapsed < 3 * own.seconds
-    assert 0.02 <= own.evaluation_seconds < 0.06
+    assert 60 * 0.02 <= own.seconds < 10 * history.elapsed
+    assert 60 * 0.02 <= history.elapsed < 10 * own.seconds
+    assert own.evaluation_seconds >= 0.02
     assert rows(path, history)["seconds of the search"] == (own.seconds, history.elapsed)
 
 

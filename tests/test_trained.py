@@ -439,4 +439,4 @@ def test_rehearsal_is_a_fair_estimate() -> None:
     evaluator = Trained(TinySpace(), digits(), 0, epochs=20)
     estimated = min(evaluator.rehearse(GENOME) for _ in range(3))
     seconds = evaluator.measure(GENOME, None)["seconds"]
-    assert seconds / 4 < estimated < seconds * 4
+    assert seconds / 10 < estimated < seconds * 10

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -21,7 +22,7 @@ class TrackerContract:
     """
 
     hook_seconds = 0.05
-    """How long a hook may hold the driver up."""
+    """How long a hook may hold the driver up, in the median; one may be twenty times as slow, on a busy machine."""
 
     close_seconds = 40.0
     """How long the end of a search may take."""
@@ -35,10 +36,11 @@ class TrackerContract:
     def test_hooks_return_at_once_and_the_end_within_its_bound(self, tmp_path: Path) -> None:
         run = new_run(tmp_path)
         tracker = self.tracker(run, synthetic.IntegerSpace())
-        slowest, history = play(tracker, run, self.events())
-        assert slowest < self.hook_seconds
+        hooks, history = play(tracker, run, self.events())
+        assert statistics.median(hooks) < self.hook_seconds
+        assert max(hooks) < 20 * self.hook_seconds
         assert seconds(lambda: tracker.closed(history)) < self.close_seconds
-        assert seconds(lambda: tracker.closed(history)) < self.hook_seconds, "closed for a second time"
+        assert seconds(lambda: tracker.closed(history)) < 20 * self.hook_seconds, "closed for a second time"
 
     def test_resumed_and_interrupted_searches_are_welcome(self, tmp_path: Path) -> None:
         run, events = new_run(tmp_path), self.events()
@@ -59,25 +61,24 @@ def new_run(root: Path, name: str = "run") -> Path:
     return run
 
 
-def play(tracker: Tracker, run: Path, events: list[Event], *, pause: float = 0.0) -> tuple[float, History]:
+def play(tracker: Tracker, run: Path, events: list[Event], *, pause: float = 0.0) -> tuple[list[float], History]:
     """Search as a driver does, without `closed`: begin or resume a journal with the `events` that it lacks.
 
-    Returns the seconds of the slowest hook, and the history.
+    Returns the seconds of each hook, and the history.
     """
     journal, known = begin(run, events)
     history = History.replay(known)
-    slowest = seconds(lambda: tracker.started(history))
+    hooks = [seconds(lambda: tracker.started(history))]
     for event in events[len(known) :]:
         journal.append([event])
         completed = history.apply(event)
         if isinstance(event, Finished):
             outcome = event.outcome
-            slowest = max(slowest, seconds(lambda: tracker.outcome(history, outcome)))  # noqa: B023
-        for generation in completed:
-            slowest = max(slowest, seconds(lambda: tracker.generation(history, generation)))  # noqa: B023
+            hooks.append(seconds(lambda: tracker.outcome(history, outcome)))  # noqa: B023
+        hooks += [seconds(lambda: tracker.generation(history, each)) for each in completed]  # noqa: B023
         time.sleep(pause)
     journal.close()
-    return slowest, history
+    return hooks, history
 
 
 def begin(run: Path, events: list[Event]) -> tuple[Journal, list[Event]]:
