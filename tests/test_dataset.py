@@ -99,6 +99,16 @@ def test_bytes_stay_bytes() -> None:
     assert make().train.inputs.dtype == np.uint8
 
 
+def test_shrunk_images_are_means_of_their_tiles_in_every_split() -> None:
+    bytes_ = make(IMAGES, test=(IMAGES[:6], LABELS[:6]), shrink=2)
+    assert (bytes_.input_shape, bytes_.train.inputs.dtype) == ((1, 2, 2), np.uint8)
+    expected = [[IMAGES[n, 0, y : y + 2, x : x + 2].mean() for y in (0, 2) for x in (0, 2)] for n in range(6)]
+    assert np.array_equal(bytes_.test.inputs.reshape(6, 4), np.round(expected))
+    floats = make(IMAGES / 255, test=(IMAGES[:6] / 255, LABELS[:6]), shrink=2)
+    assert np.allclose(floats.test.inputs.reshape(6, 4), np.array(expected) / 255)
+    assert make(IMAGES, shrink=1).fingerprint() == make(IMAGES).fingerprint()
+
+
 def test_strings_become_sorted_classes() -> None:
     data = make(labels=np.array(["pear", "apple", "fig"])[LABELS])
     assert data.classes == ("apple", "fig", "pear")
@@ -183,6 +193,9 @@ INFINITE[0] = np.inf
         ({"test_fraction": 1.0}, "test_fraction must lie"),
         ({"valid_fraction": float("nan")}, "valid_fraction must lie"),
         ({"valid_fraction": 0.5, "test_fraction": 0.5}, "add up to 1"),
+        ({"shrink": 0}, "shrink must be at least 1, and is 0"),
+        ({"shrink": 3}, "shrink must divide the images' 4 x 4 pixels, and is 3"),
+        ({"inputs": np.zeros((60, 4)), "shrink": 2}, "shrink is for images"),
         ({"train_size": 37}, "between 3, one a class, and 36, .* and is 37"),
         ({"train_size": 2}, "and is 2"),
         ({"test": (np.zeros((3, 1, 4, 5)), [0, 1, 2])}, r"test inputs must have the shape \(1, 4, 4\)"),

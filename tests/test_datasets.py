@@ -271,6 +271,21 @@ def torchvision_stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
 
 
 @pytest.mark.usefixtures("torchvision_stand_in")
+def test_every_set_of_images_can_be_shrunk(tmp_path: Path) -> None:
+    write_fashion(tmp_path / "fashion", gzipped=False)
+    np.savez(tmp_path / "mine.npz", inputs=IMAGES[:, :, :4], labels=LABELS)
+    assert arrays(path=str(tmp_path / "mine.npz"), test_fraction=0.25, valid_fraction=0.25, shrink=2).input_shape == (
+        1,
+        3,
+        2,
+    )
+    with pytest.raises(DataError, match="fashion_mnist: shrink must divide the images' 6 x 5 pixels"):
+        fashion_mnist(folder=str(tmp_path / "fashion"), valid_fraction=0.5, shrink=2)
+    with pytest.raises(DataError, match="CIFAR10: shrink must divide the images' 4 x 5 pixels"):
+        torchvision(name="CIFAR10", root="data", download=True, shrink=2)
+
+
+@pytest.mark.usefixtures("torchvision_stand_in")
 def test_torchvision_sets_keep_their_official_test_part() -> None:
     data = torchvision(name="CIFAR10", root="data", download=True)
     assert data.input_shape == (3, 4, 5)

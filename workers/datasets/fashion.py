@@ -22,11 +22,12 @@ def fashion_mnist(
     valid_fraction: float = 1 / 6,
     train_size: int | None = None,
     split_seed: int = 0,
+    shrink: int = 1,
 ) -> Dataset:
     """Return Fashion-MNIST (Xiao, Rasul and Vollgraf 2017): 70,000 images, 1 x 28 x 28, uint8, 10 classes.
 
     `folder` holds the four IDX files, plain or .gz, or is a torchvision root. The official 10,000 test images are the
-    test split; valid is carved out of the 60,000 others. Nothing is downloaded.
+    test split; valid is carved out of the 60,000 others. With `shrink: 2` images are 14 x 14. Nothing is downloaded.
     """
     images, labels, test_images, test_labels = (read_idx(path) for path in _find(folder))
     return Dataset.from_arrays(
@@ -38,6 +39,7 @@ def fashion_mnist(
         valid_fraction=valid_fraction,
         train_size=train_size,
         split_seed=split_seed,
+        shrink=shrink,
     )
 
 

@@ -24,6 +24,7 @@ def arrays(
     test_fraction: float = 0.2,
     train_size: int | None = None,
     split_seed: int = 0,
+    shrink: int = 1,
 ) -> Dataset:
     """Return the data set of an .npz file with the arrays `inputs` (or `x`, `images`) and `labels` (or `y`).
 
@@ -48,6 +49,7 @@ def arrays(
         test_fraction=test_fraction,
         train_size=train_size,
         split_seed=split_seed,
+        shrink=shrink,
     )
 
 

@@ -20,6 +20,7 @@ def torchvision(
     valid_fraction: float = 0.2,
     train_size: int | None = None,
     split_seed: int = 0,
+    shrink: int = 1,
 ) -> Dataset:
     """Return the torchvision data set called `name`, for example CIFAR10, from the folder `root`.
 
@@ -38,6 +39,7 @@ def torchvision(
         valid_fraction=valid_fraction,
         train_size=train_size,
         split_seed=split_seed,
+        shrink=shrink,
     )
 
 
