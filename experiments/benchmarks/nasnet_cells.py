@@ -6,6 +6,7 @@ python experiments/benchmarks/nasnet_cells.py [--genomes 500] [--samples 40000]
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import itertools
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -60,17 +61,16 @@ def counted(build: Callable[[Genome], nn.Module], space: NASNetCell, genome: Gen
 
 
 def published() -> Iterator[str]:
-    yield f"{'parameters, in millions':24} published  trainable         with batch-norm statistics"
+    yield f"{'parameters, in millions':24} published  10 classes          100 classes        and batch-norm statistics"
     for name, cells in PUBLISHED.items():
         space, genome = cells.space(), cells.genome()
-        params = space.costs(genome)["final_params"] / 1e6
-        with torch.device("meta"):
-            stored = numbers(space.build_final(genome), statistics=True) / 1e6
         assert space.costs(genome) == space.costs(space.canonical(genome))
-        yield (
-            f"{name:24} {cells.millions:9.2f} {params:10.3f} ({params / cells.millions - 1:+.1%})"
-            f" {stored:10.3f} ({stored / cells.millions - 1:+.1%})"
-        )
+        more = dataclasses.replace(space, classes=100)
+        with torch.device("meta"):
+            stored = numbers(more.build_final(genome), statistics=True)
+        counts = (space.costs(genome)["final_params"], more.costs(genome)["final_params"], stored)
+        told = (f"{count / 1e6:10.3f} ({count / 1e6 / cells.millions - 1:+.1%})" for count in counts)
+        yield f"{name:24} {cells.millions:9.2f} {' '.join(told)}"
 
 
 def samples(space: NASNetCell, count: int, inputs_to: int, rng: np.random.Generator) -> Iterator[Genome]:
@@ -83,15 +83,16 @@ def samples(space: NASNetCell, count: int, inputs_to: int, rng: np.random.Genera
 def acceptance(count: int) -> Iterator[str]:
     yield f"\nshare of {count:,} uniform genomes below 3, 4, 5 million parameters (in standard errors of the figure)"
     for (concatenate, blocks), reported in ACCEPTED.items():
-        space = NASNetCell(concatenate=concatenate, blocks=blocks)  # type: ignore[arg-type]
-        yield f"{f'{concatenate}, {blocks} blocks: reported':44} {shares(reported)}"
-        for inputs_to, statistics in itertools.product((1, 0), (False, True)):
+        yield f"{f'{concatenate}, {blocks} blocks: reported':54} {shares(reported)}"
+        for inputs_to, classes, statistics in itertools.product((1, 0), (10, 100), (False, True)):
+            space = NASNetCell(concatenate=concatenate, blocks=blocks, classes=classes)  # type: ignore[arg-type]
             rng = np.random.default_rng(0)
             params = np.array([numbers_of(space, g, statistics) for g in samples(space, count, inputs_to, rng)])
             here = [float(np.mean(params < bound)) for bound in BOUNDS]
             off = [(a - b) / sqrt(b * (1 - b) * (1 / 4000 + 1 / count)) for a, b in zip(here, reported, strict=True)]
-            kind = f"inputs 0 to b{'+1' if inputs_to else ''}{', with batch-norm statistics' if statistics else ''}"
-            yield f"  {kind:42} {shares(here)}   ({', '.join(f'{z:+.1f}' for z in off)})"
+            counted = ", batch-norm statistics" if statistics else ""
+            kind = f"inputs 0 to b{'+1' if inputs_to else ''}, {classes} classes{counted}"
+            yield f"  {kind:52} {shares(here)}   ({', '.join(f'{z:+.1f}' for z in off)})"
 
 
 def numbers_of(space: NASNetCell, genome: Genome, statistics: bool) -> float:

@@ -46,8 +46,8 @@ LARGER = (
 )
 """What differs from the file if no other is given.
 
-The hypervolume's reference is close to the front: from the file's, an error of 1 and 10 million parameters, the smallest
-network of all has more of it than anything that NSGA-II finds, whatever its error.
+The hypervolume's reference is close to the front: from that of the file, an error of 1 and 10 million parameters, the
+smallest network of all has more of it than anything that NSGA-II finds, whatever its error.
 """
 
 NSGA_NET = "{use: evonas.strategies.pymoo_nsga2:NSGA2, population: 20, crossover: two_point}"
