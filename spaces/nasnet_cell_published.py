@@ -1,4 +1,4 @@
-"""Published cells of the NASNet cell space, with the parameters that their authors count for CIFAR-10."""
+"""Published cells of the NASNet cell space, with the parameters that their authors count."""
 
 from __future__ import annotations
 

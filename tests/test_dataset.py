@@ -106,6 +106,8 @@ def test_shrunk_images_are_means_of_their_tiles_in_every_split() -> None:
     assert np.array_equal(bytes_.test.inputs.reshape(6, 4), np.round(expected))
     floats = make(IMAGES / 255, test=(IMAGES[:6] / 255, LABELS[:6]), shrink=2)
     assert np.allclose(floats.test.inputs.reshape(6, 4), np.array(expected) / 255)
+    largest = np.full((60, 1, 4, 4), np.iinfo(np.int32).max, dtype=np.int32)
+    assert (make(largest, shrink=2).train.inputs == np.iinfo(np.int32).max).all()
     assert make(IMAGES, shrink=1).fingerprint() == make(IMAGES).fingerprint()
 
 
@@ -193,7 +195,9 @@ INFINITE[0] = np.inf
         ({"test_fraction": 1.0}, "test_fraction must lie"),
         ({"valid_fraction": float("nan")}, "valid_fraction must lie"),
         ({"valid_fraction": 0.5, "test_fraction": 0.5}, "add up to 1"),
-        ({"shrink": 0}, "shrink must be at least 1, and is 0"),
+        ({"shrink": 0}, "shrink must be a whole number of at least 1, and is 0"),
+        ({"shrink": 2.0}, "whole number of at least 1, and is 2.0"),
+        ({"shrink": True}, "whole number of at least 1, and is True"),
         ({"shrink": 3}, "shrink must divide the images' 4 x 4 pixels, and is 3"),
         ({"inputs": np.zeros((60, 4)), "shrink": 2}, "shrink is for images"),
         ({"train_size": 37}, "between 3, one a class, and 36, .* and is 37"),

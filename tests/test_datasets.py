@@ -271,7 +271,7 @@ def torchvision_stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
 
 
 @pytest.mark.usefixtures("torchvision_stand_in")
-def test_every_set_of_images_can_be_shrunk(tmp_path: Path) -> None:
+def test_sets_of_images_can_be_shrunk(tmp_path: Path) -> None:
     write_fashion(tmp_path / "fashion", gzipped=False)
     np.savez(tmp_path / "mine.npz", inputs=IMAGES[:, :, :4], labels=LABELS)
     assert arrays(path=str(tmp_path / "mine.npz"), test_fraction=0.25, valid_fraction=0.25, shrink=2).input_shape == (

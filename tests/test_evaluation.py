@@ -227,7 +227,7 @@ class TestManyAtOnce:
         began = time.perf_counter()
         seconds = [outcome.seconds for outcome in evaluate_many(Batched(), group([0] * 4))]  # type: ignore[union-attr]
         assert 0.2 <= sum(seconds) < time.perf_counter() - began
-        assert max(seconds) < 0.2
+        assert max(seconds) < sum(seconds) / 2
 
     def test_candidates_of_a_budget_are_a_batch(self) -> None:
         evaluator = Batched()

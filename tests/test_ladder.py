@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import statistics
 from collections import Counter
 from pathlib import Path
 
@@ -294,19 +295,19 @@ def test_a_check_rehearses_every_rung_and_a_plan_counts_them(climbed: tuple[Path
     assert list(parts.values())[1:] == pytest.approx([1 / 3, 1 / 3, 1 / 3])
     _, history = climbed
     assert planned.evaluated == len(history.evaluations)
+    assert planned.evaluation_seconds < statistics.mean(seconds for _, seconds in made.calibration.points)
 
 
 def test_a_plan_counts_what_a_rung_takes(climbed: tuple[Path, History], tmp_path: Path) -> None:
-    parts = {"zero_cost": 0.01, "trained, 1 epoch": 1 / 3, "trained, 2 epochs": 1 / 3, "trained": 1 / 3}
+    parts = {"zero_cost": 0.01, "trained, 1 epoch": 0.2, "trained, 2 epochs": 0.3, "trained": 0.5}
     known = Calibration(
         ((1.0, 60.0),), seconds_fixed=60.0, seconds_per_mac=0.0, sigma=0.0, warm_up_seconds=0.0, parts=parts
     )
     prepared = prepare(climbing())
     forecast, _ = simulate(prepared, prepared.header(), known, 1, tmp_path)
     _, history = climbed
-    trained = sum(evaluation.source is Source.TRAINED for evaluation in history.evaluations)
-    scored = len(history.evaluations) - trained
-    assert forecast.evaluation_seconds * forecast.evaluated == pytest.approx(20 * trained + 0.6 * scored)
+    spent = sum(60 * parts[str(evaluation.fidelity)] for evaluation in history.evaluations)
+    assert forecast.evaluation_seconds * forecast.evaluated == pytest.approx(spent)
 
 
 def test_a_strategy_that_asks_for_the_top_alone_pays_whole_evaluations(tmp_path: Path) -> None:

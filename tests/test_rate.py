@@ -8,6 +8,7 @@ import pytest
 from one_thread import one_thread  # noqa: F401
 from rate import NSGA_NET, arrival, main
 
+from evonas.errors import EvonasError
 from evonas.history import JOURNAL, History
 
 SMALL = [
@@ -25,7 +26,7 @@ def test_a_strategy_stops_where_it_has_the_hypervolume_and_is_not_run_again(
 ) -> None:
     options = ["--seeds", "1", "--runs", str(tmp_path), "--strategy", NSGA_NET, "--scored", "6", *SMALL]
     main(options)
-    paths = [tmp_path / "seed-0" / name for name in ("nsga2", "strategy", "scored", "warm")]
+    paths = [tmp_path / "seed-0" / name for name in ("nsga2", "strategy", "scored-6", "warm-6")]
     histories = [History.read(path) for path in paths]
     baseline, strategy, scored, warm = histories
     target = baseline.front.hypervolume
@@ -36,13 +37,21 @@ def test_a_strategy_stops_where_it_has_the_hypervolume_and_is_not_run_again(
     best = {member.candidate.genome for member in scored.front.members}
     assert set(map(tuple, warm.header.warm_start[: len(best)])) == best
     said = capsys.readouterr().out
-    rows = [line.split() for line in said.splitlines()[1:4]]
-    assert [row[1] for row in rows] == ["NSGA-II", "strategy", "warm"]
-    assert float(rows[1][-1]) == pytest.approx(baseline.elapsed / strategy.elapsed, abs=0.005)
-    reached = arrival(paths[3], target)
-    sooner = "never" if reached is None else f"{baseline.elapsed / (scored.elapsed + reached):.2f}"
-    assert rows[2][-1] == sooner
+    rows = {line[4:18].strip(): line.split()[-1] for line in said.splitlines()[1:5]}
+    first, reached = arrival(paths[0], target), arrival(paths[3], target)
+    assert first is not None
+    sooner = "never" if reached is None else f"{first / (scored.elapsed + reached):.2f}"
+    assert rows["strategy"] == f"{first / strategy.elapsed:.2f}"
+    assert (rows["NSGA-II"], rows["warm"], rows["warm NSGA-II"] == "never") == ("1", sooner, sooner == "never")
     journals = [(path / JOURNAL).read_bytes() for path in paths]
     main(options)
     assert capsys.readouterr().out == said
     assert journals == [(path / JOURNAL).read_bytes() for path in paths]
+
+
+def test_what_cannot_be_raced_is_told(tmp_path: Path) -> None:
+    options = ["--seeds", "1", "--runs", str(tmp_path), "--strategy", NSGA_NET, *SMALL, "evaluations=2"]
+    with pytest.raises(EvonasError, match="nothing that is better than the objectives' worst values"):
+        main([*options, "objectives=[{metric: valid_error, worst: 0.0}, final_params]"])
+    with pytest.raises(EvonasError, match="no objective is counted"):
+        main([*options, "objectives=[{metric: valid_error}]", "--runs", str(tmp_path / "error")])

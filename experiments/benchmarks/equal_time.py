@@ -104,12 +104,8 @@ def _search(options: argparse.Namespace, name: str, seed: int) -> list[History]:
             searched(problem, scored, settings, options.seconds)
             spent = History.read(scored).elapsed
             settings = [f"seed={seed}", trained(options.epochs), SURROGATE, f"warm_start={scored}"]
-    if spent >= options.seconds:
-        raise EvonasError(
-            f"{name} takes {spent:.0f} s before its search, which may take {options.seconds:g}: --seconds N"
-        )
     path = _path(folder, name, settings)
-    searched(problem, path, settings, options.seconds - spent)
+    searched(problem, path, settings, max(0.0, options.seconds - spent))
     return [history_at(path, share * options.seconds - spent) for share in SHARES]
 
 
