@@ -298,15 +298,15 @@ def test_a_check_rehearses_every_rung_and_a_plan_counts_them(climbed: tuple[Path
     assert planned.evaluation_seconds < statistics.mean(seconds for _, seconds in made.calibration.points)
 
 
-def test_a_plan_counts_what_a_rung_takes(climbed: tuple[Path, History], tmp_path: Path) -> None:
+def test_a_plan_counts_what_a_rung_takes(tmp_path: Path) -> None:
     parts = {"zero_cost": 0.01, "trained, 1 epoch": 0.2, "trained, 2 epochs": 0.3, "trained": 0.5}
     known = Calibration(
         ((1.0, 60.0),), seconds_fixed=60.0, seconds_per_mac=0.0, sigma=0.0, warm_up_seconds=0.0, parts=parts
     )
     prepared = prepare(climbing())
-    forecast, _ = simulate(prepared, prepared.header(), known, 1, tmp_path)
-    _, history = climbed
-    spent = sum(60 * parts[str(evaluation.fidelity)] for evaluation in history.evaluations)
+    forecast, simulated = simulate(prepared, prepared.header(), known, 1, tmp_path)
+    spent = sum(60 * parts[str(evaluation.fidelity)] for evaluation in simulated.evaluations)
+    assert {evaluation.source for evaluation in simulated.evaluations} == {Source.ZERO_COST, Source.TRAINED}
     assert forecast.evaluation_seconds * forecast.evaluated == pytest.approx(spent)
 
 
