@@ -274,11 +274,8 @@ def torchvision_stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
 def test_sets_of_images_can_be_shrunk(tmp_path: Path) -> None:
     write_fashion(tmp_path / "fashion", gzipped=False)
     np.savez(tmp_path / "mine.npz", inputs=IMAGES[:, :, :4], labels=LABELS)
-    assert arrays(path=str(tmp_path / "mine.npz"), test_fraction=0.25, valid_fraction=0.25, shrink=2).input_shape == (
-        1,
-        3,
-        2,
-    )
+    mine = arrays(path=str(tmp_path / "mine.npz"), test_fraction=0.25, valid_fraction=0.25, shrink=2)
+    assert mine.input_shape == (1, 3, 2)
     with pytest.raises(DataError, match="fashion_mnist: shrink must divide the images' 6 x 5 pixels"):
         fashion_mnist(folder=str(tmp_path / "fashion"), valid_fraction=0.5, shrink=2)
     with pytest.raises(DataError, match="CIFAR10: shrink must divide the images' 4 x 5 pixels"):

@@ -90,8 +90,8 @@ def acceptance(count: int) -> Iterator[str]:
             params = np.array([numbers_of(space, g, statistics) for g in samples(space, count, inputs_to, rng)])
             here = [float(np.mean(params < bound)) for bound in BOUNDS]
             off = [(a - b) / sqrt(b * (1 - b) * (1 / 4000 + 1 / count)) for a, b in zip(here, reported, strict=True)]
-            counted = ", batch-norm statistics" if statistics else ""
-            kind = f"inputs 0 to b{'+1' if inputs_to else ''}, {classes} classes{counted}"
+            remembered = ", batch-norm statistics" if statistics else ""
+            kind = f"inputs 0 to b{'+1' if inputs_to else ''}, {classes} classes{remembered}"
             yield f"  {kind:52} {shares(here)}   ({', '.join(f'{z:+.1f}' for z in off)})"
 
 

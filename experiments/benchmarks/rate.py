@@ -30,8 +30,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from evonas import config, journal, search
-from evonas.compose import prepare
-from evonas.config import Experiment
+from evonas.compose import Search, prepare
 from evonas.errors import EvonasError
 from evonas.evaluation import Outcome
 from evonas.history import JOURNAL, History
@@ -93,21 +92,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _race(options: argparse.Namespace, rivals: Sequence[str], seed: int) -> dict[str, float]:
     """Search in each way, print a row each, and return how much sooner rivals were; those that got there."""
     folder: Path = options.runs / f"seed-{seed}"
-    baseline = _searched(folder / "nsga2", _experiment(options, seed, NSGA_NET))
+    baseline = _searched(folder / "nsga2", _prepared(options, seed, NSGA_NET))
     target = baseline.front.hypervolume
     first = arrival(folder / "nsga2", target)
     if not target or first is None:
         raise EvonasError(f"with seed {seed} NSGA-II finds nothing that is better than the objectives' worst values")
     _print(seed, "NSGA-II", baseline, first, "1")
+    scored = folder / f"scored-{options.scored}"
+    scoring = _searched(scored, _scoring(options, seed)).elapsed if options.scored else 0.0
     ratios = dict[str, float]()
     for name in rivals:
         path, spent, settings = folder / name, 0.0, list[str]()
         if name in WARM:
-            scored = folder / f"scored-{options.scored}"
-            spent = _searched(scored, _scoring(options, seed)).elapsed
-            path, settings = folder / f"{name}-{options.scored}", [f"warm_start={scored}"]
+            path, spent, settings = folder / f"{name}-{options.scored}", scoring, [f"warm_start={scored}"]
         strategy = NSGA_NET if name == "warm NSGA-II" else options.strategy
-        history = _searched(path, _experiment(options, seed, strategy, *settings), target)
+        history = _searched(path, _prepared(options, seed, strategy, *settings), target)
         reached = arrival(path, target)
         seconds = spent + (history.elapsed if reached is None else reached)
         if reached is not None:
@@ -132,8 +131,9 @@ def arrival(path: Path, hypervolume: float) -> float | None:
     return None
 
 
-def _searched(path: Path, experiment: Experiment, hypervolume: float | None = None) -> History:
+def _searched(path: Path, prepared: Search, hypervolume: float | None = None) -> History:
     """Search, to the end or to the hypervolume, unless that was done before; return what happened."""
+    experiment = prepared.experiment
     if (path / JOURNAL).is_file() and (history := History.read(path)).header.config_hash == experiment.identity():
         reached = hypervolume is not None and history.front.hypervolume >= hypervolume
         if reached or len(history.outcomes) == experiment.evaluations:
@@ -147,21 +147,21 @@ def _searched(path: Path, experiment: Experiment, hypervolume: float | None = No
         return History.read(path)
 
 
-def _experiment(options: argparse.Namespace, seed: int, strategy: str, *settings: str) -> Experiment:
-    """Return the experiment, complete: with what its space takes from the data."""
+def _prepared(options: argparse.Namespace, seed: int, strategy: str, *settings: str) -> Search:
+    """Return the search, whose experiment is complete: with what its space takes from the data."""
     larger = LARGER if options.experiment.resolve() == EXPERIMENT else ()
     own = [f"seed={seed}", f"strategy={strategy}", "cache=null", *settings]
-    return prepare(config.load(options.experiment, [*SETTINGS, *larger, *options.overrides, *own])).experiment
+    return prepare(config.load(options.experiment, [*SETTINGS, *larger, *options.overrides, *own]))
 
 
-def _scoring(options: argparse.Namespace, seed: int) -> Experiment:
+def _scoring(options: argparse.Namespace, seed: int) -> Search:
     """Return the search for a high score and for what is counted of the objectives; raise EvonasError without any."""
-    found = prepare(_experiment(options, seed, NSGA_NET))
+    found = _prepared(options, seed, NSGA_NET)
     counted = [o for o in found.goals.objectives if o.metric in found.space.costs(found.space.smallest())]
     if not counted:
         raise EvonasError("no objective is counted, to be traded off against the score: leave warm out by --scored 0")
     costs = ", ".join(f"{{metric: {o.metric}, worst: {o.worst}}}" for o in counted)
-    return _experiment(options, seed, NSGA_NET, SCORE, f"objectives=[naswot, {costs}]", f"evaluations={options.scored}")
+    return _prepared(options, seed, NSGA_NET, SCORE, f"objectives=[naswot, {costs}]", f"evaluations={options.scored}")
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
