@@ -30,12 +30,10 @@ def device() -> str:
 class HoldingEvaluator(ActionEvaluator):
     """Holds as many GiB as the genome's number says for a moment, and notes it; action `train` first finds too few.
 
-    Nothing is held before there is a worker on either GPU, however late it starts.
+    The first candidate on either GPU waits for the first on the other, however late the workers of that one start.
     """
 
-    def prepare(self) -> None:
-        if "CUDA_VISIBLE_DEVICES" in os.environ:  # the driver has none
-            (self.folder / f"{device()}.ready").touch()
+    gib = 0  # that the last candidate held
 
     def memory_bytes(self, genome: Genome) -> int | None:
         return genome[1] * GIB
@@ -48,7 +46,9 @@ class HoldingEvaluator(ActionEvaluator):
         return self._hold(number, fails=len(notes) == 1, retried=len(notes) > 1)
 
     def _hold(self, number: int, *, fails: bool = False, retried: bool = False) -> float:
-        while len(list(self.folder.glob("*.ready"))) < 2:
+        self.gib = number
+        (self.folder / f"{device()}.used").touch()
+        while len(list(self.folder.glob("*.used"))) < 2:
             time.sleep(0.05)
         began = time.time()
         time.sleep(0.3)
@@ -78,8 +78,7 @@ class FakeGpuWorker(EvonasWorker):
     def _meter(self) -> Iterator[Any]:  # type: ignore[override]
         meter = _Meter()
         yield meter
-        last = (self._batches.evaluator.folder / "held.jsonl").read_text().splitlines()[-1]  # type: ignore[union-attr]
-        meter.use = MemoryUse(json.loads(last)["gib"] * GIB, GIB // 2)
+        meter.use = MemoryUse(self._batches.evaluator.gib * GIB, GIB // 2)  # type: ignore[union-attr]
 
 
 class _Meter:
