@@ -61,7 +61,7 @@ def in_process(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[st
     return run
 
 
-def evonas(*words: object, cwd: Path, timeout: float = 120) -> subprocess.CompletedProcess[str]:
+def evonas(*words: object, cwd: Path, timeout: float = 300) -> subprocess.CompletedProcess[str]:
     """Run `evonas` to its end."""
     command = [str(EVONAS), *map(str, words)]
     return subprocess.run(

@@ -75,7 +75,7 @@ def job_cluster(storage: Path, cpus: int = 2) -> Iterator[JobCluster]:
 
 
 def _wait_until_it_takes_jobs(url: str, token: str, head: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 90
+    deadline = time.monotonic() + 180
     while time.monotonic() < deadline:
         assert head.poll() is None, "the head did not start"
         try:

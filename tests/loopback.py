@@ -86,7 +86,7 @@ def loopback_cluster(cpus: int = 2) -> Iterator[str]:
 
 
 def _wait_until_it_listens(port: int, head: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:

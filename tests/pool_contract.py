@@ -10,14 +10,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pool_evaluators import ActionRecipe, BatchRecipe, BrokenRecipe, OddRecipe, RefusingRecipe, candidates
+from pool_evaluators import (
+    ActionRecipe,
+    BatchRecipe,
+    BrokenRecipe,
+    OddRecipe,
+    RefusingRecipe,
+    candidates,
+    processes,
+)
 
 from evonas.errors import ConfigError, DataError, EvonasError
 from evonas.evaluation import Candidate, Evaluation, Failure, FailureKind, Outcome, evaluate
 from evonas.pool import EvaluatorRecipe, WorkerPool
 
 
-def run(pool: WorkerPool, waiting: Sequence[Candidate], patience: float = 60) -> list[Outcome]:
+def run(pool: WorkerPool, waiting: Sequence[Candidate], patience: float = 120) -> list[Outcome]:
     """Evaluate candidates as a search does, and return their outcomes ordered by candidate."""
     queue, outcomes, held = list(waiting), list[Outcome](), 0
     deadline = time.monotonic() + patience
@@ -143,7 +151,7 @@ class PoolContract:
         started = time.monotonic()
         pool.close()
         pool.close()
-        assert time.monotonic() - started < 10
+        assert time.monotonic() - started < 60
 
 
 class AsynchronousPoolContract(PoolContract):
@@ -154,12 +162,18 @@ class AsynchronousPoolContract(PoolContract):
         for timeout in (0.0, 0.5):
             started = time.monotonic()
             assert pool.next_outcomes(timeout=timeout) == []
-            assert timeout <= time.monotonic() - started < timeout + 2
+            assert timeout <= time.monotonic() - started < timeout + 20
         (tmp_path / "release").touch()
-        assert len(pool.next_outcomes(timeout=30)) == 1
+        assert len(pool.next_outcomes(timeout=90)) == 1
 
-    def test_work_goes_on_while_nobody_waits(self, pool: WorkerPool) -> None:
+    def test_work_goes_on_while_nobody_waits(self, pool: WorkerPool, tmp_path: Path) -> None:
         run(pool, candidates("compute"))
         pool.submit(candidates("sleep", (5,)))
-        time.sleep(1.5)
-        assert len(pool.next_outcomes(timeout=0)) == 1
+        deadline = time.monotonic() + 60
+        while not processes(tmp_path, "sleep", 5):
+            assert time.monotonic() < deadline, "nobody has begun with it"
+            time.sleep(0.05)
+        while not (outcomes := pool.next_outcomes(timeout=0)):
+            assert time.monotonic() < deadline, "it has begun and does not end"
+            time.sleep(0.05)
+        assert len(outcomes) == 1

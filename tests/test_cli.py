@@ -122,7 +122,7 @@ def test_ui_serves_the_runs_on_loopback(finished: Path) -> None:
     server = start("ui", "runs", "--port", port, cwd=finished)
     try:
         url = f"http://127.0.0.1:{port}/health"
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 120
         while time.monotonic() < deadline and server.poll() is None:
             try:
                 with urllib.request.urlopen(url, timeout=5) as answer:
@@ -134,7 +134,7 @@ def test_ui_serves_the_runs_on_loopback(finished: Path) -> None:
             raise AssertionError((finished / "output.log").read_text())
     finally:
         server.terminate()
-        server.wait(timeout=30)
+        server.wait(timeout=90)
 
 
 def test_a_search_is_shown_in_plain_lines_where_there_is_no_terminal(tmp_path: Path) -> None:

@@ -215,12 +215,12 @@ def test_terminal_gets_its_cursor_back(end: str) -> None:
     )
     os.close(terminal)
     try:
-        seen = _read(controller, until=b"80 of 80", seconds=60)
+        seen = _read(controller, until=b"80 of 80", seconds=120)
         assert HIDE in seen
         if end == "interrupted":
             search.send_signal(signal.SIGINT)
-        seen += _read(controller, until=None, seconds=30)
-        assert search.wait(timeout=30) == 0
+        seen += _read(controller, until=None, seconds=90)
+        assert search.wait(timeout=90) == 0
     finally:
         search.kill()
         search.wait()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -227,7 +228,7 @@ class TestManyAtOnce:
         began = time.perf_counter()
         seconds = [outcome.seconds for outcome in evaluate_many(Batched(), group([0] * 4))]  # type: ignore[union-attr]
         assert 0.2 <= sum(seconds) < time.perf_counter() - began
-        assert max(seconds) < sum(seconds) / 2
+        assert statistics.median(seconds) < 0.15
 
     def test_candidates_of_a_budget_are_a_batch(self) -> None:
         evaluator = Batched()

@@ -337,7 +337,7 @@ def test_dead_port_is_named_within_seconds(tmp_path: Path) -> None:
     began = time.monotonic()
     with pytest.raises(TrackingError, match=rf"(?s){address}.*refused.*must_answer=false.*evonas sync"):
         MLflow(tmp_path / "run", SPACE, uri=address).check()
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30
     MLflow(tmp_path / "run", SPACE, uri=address, must_answer=False).check()
 
 

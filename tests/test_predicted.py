@@ -138,7 +138,8 @@ def test_a_rehearsal_is_of_many_at_once_as_pools_ask(file: Path) -> None:
     evaluator = Predicted(IntegerSpace(), 0, models=[file])
     began = time.perf_counter()
     evaluator.measure((0, 0, 0, 0), None)
-    assert evaluator.rehearse((0, 0, 0, 0)) < (time.perf_counter() - began) / 4
+    alone = time.perf_counter() - began
+    assert min(evaluator.rehearse((0, 0, 0, 0)) for _ in range(3)) < alone / 4
 
 
 def test_the_fingerprint_is_that_of_the_files(file: Path, tmp_path: Path) -> None:

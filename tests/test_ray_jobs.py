@@ -62,7 +62,7 @@ def following(cluster: JobCluster, *words: object, cwd: Path) -> Iterator[subpro
 
 def wait_for(text: str, log: Path, process: subprocess.Popen[bytes]) -> None:
     """Return when the log says so."""
-    deadline = time.monotonic() + 90
+    deadline = time.monotonic() + 180
     while text not in log.read_text():
         assert process.poll() is None, log.read_text()
         assert time.monotonic() < deadline, log.read_text()
@@ -83,7 +83,7 @@ class TestOnACluster:
         with following(cluster, *submit, "-e", "NOTED_SECONDS=3", cwd=project) as follower:
             wait_for("12 of 60, hypervolume", project / "output.log", follower)
             follower.send_signal(signal.SIGINT)
-            assert follower.wait(timeout=30) == 130
+            assert follower.wait(timeout=90) == 130
         log = (project / "output.log").read_text()
         assert f"submitted evonas-formula-1, run folder {run}" in log
         assert "The job evonas-formula-1 goes on without being watched" in log
@@ -94,7 +94,7 @@ class TestOnACluster:
             wait_for("12 of 60, hypervolume", project / "output.log", follower)
             stopped = cluster.evonas("stop", "evonas-formula-1", cwd=project)
             assert stopped.returncode == 0, stopped.stderr
-            assert follower.wait(timeout=60) == 130
+            assert follower.wait(timeout=120) == 130
         log = (project / "output.log").read_text()
         assert "Interrupted. Nothing finished is lost" in log
         assert "Traceback" not in log

@@ -32,7 +32,7 @@ def shell(script: str, folder: Path, **variables: str) -> subprocess.CompletedPr
     return subprocess.run(
         ["bash", "-euo", "pipefail", "-c", script],
         cwd=folder, env={**environment(), "PATH": path, **variables},
-        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300, check=False,
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=500, check=False,
     )  # fmt: skip
 
 
