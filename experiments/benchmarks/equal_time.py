@@ -37,7 +37,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from equal_time_runs import PROBLEMS, goals, history_at, retrained, searched, supernet, trained
+from ended_search import searched
+from equal_time_runs import PROBLEMS, after, experiment, goals, history_at, retrained, supernet, trained
 
 from evonas.errors import EvonasError
 from evonas.goals import Goals
@@ -101,11 +102,10 @@ def _search(options: argparse.Namespace, name: str, seed: int) -> list[History]:
         settings += [*ZERO_COST, f"evaluations={options.scored}"]
         if name == WARM:
             scored = _path(folder, SCORED, settings)
-            searched(problem, scored, settings, options.seconds)
-            spent = History.read(scored).elapsed
+            spent = searched(experiment(problem, settings), scored, after(options.seconds)).elapsed
             settings = [f"seed={seed}", trained(options.epochs), SURROGATE, f"warm_start={scored}"]
     path = _path(folder, name, settings)
-    searched(problem, path, settings, max(0.0, options.seconds - spent))
+    searched(experiment(problem, settings), path, after(options.seconds - spent))
     return [history_at(path, share * options.seconds - spent) for share in SHARES]
 
 

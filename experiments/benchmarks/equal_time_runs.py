@@ -9,20 +9,21 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from evonas import config, journal, search
+from ended_search import searched
+
+from evonas import config, journal
 from evonas.compose import prepare
 from evonas.config import Experiment
 from evonas.dataset import Dataset
-from evonas.evaluation import Evaluation, Outcome
+from evonas.evaluation import Evaluation
 from evonas.goals import Goals
 from evonas.history import JOURNAL, History
 from evonas.journal import Finished
 from evonas.space import Genome, Metrics
-from evonas.tracking.base import Tracker
 
 EXPERIMENTS = Path(__file__).resolve().parents[1]
 FOREVER = 1_000_000
@@ -49,22 +50,6 @@ PROBLEMS = {
 }
 
 
-class TimeIsOver(BaseException):
-    """Raised by a tracker to end a search as an interrupt does: the journal is whole, and the search could go on."""
-
-
-class TimeLimit(Tracker):
-    """Ends a search after so many seconds."""
-
-    def __init__(self, seconds: float) -> None:
-        self.seconds = seconds
-
-    def outcome(self, history: History, outcome: Outcome) -> None:
-        """End the search if it is time."""
-        if history.elapsed >= self.seconds:
-            raise TimeIsOver
-
-
 def on_the_test_split(folder: str | None = None, train_size: int = 10_000) -> Dataset:
     """Return Fashion-MNIST with its test split in the place of the one that networks are measured on."""
     from evonas.workers.datasets import fashion_mnist
@@ -84,18 +69,9 @@ def experiment(problem: Problem, overrides: Sequence[str]) -> Experiment:
     return prepare(config.load(problem.experiment, settings)).experiment
 
 
-def searched(problem: Problem, path: Path, overrides: Sequence[str], seconds: float) -> None:
-    """Search for so many seconds in the run folder `path`, unless that was done before; one that was cut goes on."""
-    if (path / JOURNAL).is_file():
-        history = History.read(path)
-        if history.elapsed >= seconds or history.closed is not None:
-            return
-    print(f"{path}: searching for {seconds:.0f} s", file=sys.stderr)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        search.run_or_resume(experiment(problem, overrides), path, lambda search, path: [TimeLimit(seconds)])
-    except TimeIsOver:
-        return
+def after(seconds: float) -> Callable[[History], bool]:
+    """Return what ends a search after so many of its seconds."""
+    return lambda history: history.elapsed >= seconds
 
 
 def history_at(path: Path, seconds: float) -> History:
@@ -140,14 +116,13 @@ def retrained(problem: Problem, folder: Path, genomes: Iterable[Genome], epochs:
         name = hashlib.sha256(json.dumps(missing).encode()).hexdigest()[:12]
         use = "{" + f"use: evonas.strategies.listed:Listed, genomes: {json.dumps(missing)}" + "}"
         print(f"{folder / name}: training {len(missing)} networks again", file=sys.stderr)
-        folder.mkdir(parents=True, exist_ok=True)
         settings = [
             "data={use: equal_time_runs:on_the_test_split}",
             f"strategy={use}",
             f"seed={RETRAINING_SEED}",
             trained(epochs),
         ]
-        search.run_or_resume(experiment(problem, settings), folder / name, lambda search, path: [])
+        searched(experiment(problem, settings), folder / name)
         kept |= dict(_measured(folder / name))
     return kept
 

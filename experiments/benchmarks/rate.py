@@ -29,12 +29,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from evonas import config, journal, search
+from ended_search import searched
+
+from evonas import config, journal
 from evonas.compose import Search, prepare
 from evonas.errors import EvonasError
-from evonas.evaluation import Outcome
 from evonas.history import JOURNAL, History
-from evonas.tracking.base import Tracker
 
 EXPERIMENT = Path(__file__).resolve().parents[1] / "nsga_net_fashion.yaml"
 SETTINGS = ("tracking=null", "pool.workers=2")
@@ -59,22 +59,6 @@ GOALS = {"strategy": 3.0, "warm": 8.0}
 WARM = ("warm NSGA-II", "warm")
 
 
-class Reached(BaseException):
-    """Raised by a tracker to end a search as an interrupt does: the journal is whole, and the search could go on."""
-
-
-class Target(Tracker):
-    """Ends the search when its front has the hypervolume."""
-
-    def __init__(self, hypervolume: float) -> None:
-        self.hypervolume = hypervolume
-
-    def outcome(self, history: History, outcome: Outcome) -> None:
-        """End the search if that is reached."""
-        if history.front.hypervolume >= self.hypervolume:
-            raise Reached
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     options = _options(arguments)
     rivals = ["strategy", *(WARM if options.scored else ())]
@@ -92,21 +76,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _race(options: argparse.Namespace, rivals: Sequence[str], seed: int) -> dict[str, float]:
     """Search in each way, print a row each, and return how much sooner rivals were; those that got there."""
     folder: Path = options.runs / f"seed-{seed}"
-    baseline = _searched(folder / "nsga2", _prepared(options, seed, NSGA_NET))
+    baseline = searched(_prepared(options, seed, NSGA_NET).experiment, folder / "nsga2")
     target = baseline.front.hypervolume
     first = arrival(folder / "nsga2", target)
     if not target or first is None:
         raise EvonasError(f"with seed {seed} NSGA-II finds nothing that is better than the objectives' worst values")
     _print(seed, "NSGA-II", baseline, first, "1")
     scored = folder / f"scored-{options.scored}"
-    scoring = _searched(scored, _scoring(options, seed)).elapsed if options.scored else 0.0
+    scoring = searched(_scoring(options, seed).experiment, scored).elapsed if options.scored else 0.0
     ratios = dict[str, float]()
     for name in rivals:
         path, spent, settings = folder / name, 0.0, list[str]()
         if name in WARM:
             path, spent, settings = folder / f"{name}-{options.scored}", scoring, [f"warm_start={scored}"]
         strategy = NSGA_NET if name == "warm NSGA-II" else options.strategy
-        history = _searched(path, _prepared(options, seed, strategy, *settings), target)
+        experiment = _prepared(options, seed, strategy, *settings).experiment
+        history = searched(experiment, path, lambda history: history.front.hypervolume >= target)
         reached = arrival(path, target)
         seconds = spent + (history.elapsed if reached is None else reached)
         if reached is not None:
@@ -129,22 +114,6 @@ def arrival(path: Path, hypervolume: float) -> float | None:
         if history.front.hypervolume >= hypervolume:
             return history.elapsed
     return None
-
-
-def _searched(path: Path, prepared: Search, hypervolume: float | None = None) -> History:
-    """Search, to the end or to the hypervolume, unless that was done before; return what happened."""
-    experiment = prepared.experiment
-    if (path / JOURNAL).is_file() and (history := History.read(path)).header.config_hash == experiment.identity():
-        reached = hypervolume is not None and history.front.hypervolume >= hypervolume
-        if reached or len(history.outcomes) == experiment.evaluations:
-            return history
-    print(f"{path}: searching", file=sys.stderr)
-    watch = [] if hypervolume is None else [Target(hypervolume)]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        return search.run_or_resume(experiment, path, lambda search, path: watch)
-    except Reached:
-        return History.read(path)
 
 
 def _prepared(options: argparse.Namespace, seed: int, strategy: str, *settings: str) -> Search:
