@@ -6,14 +6,10 @@ python experiments/benchmarks/mobile_networks.py [--genomes 500] [--samples 4000
 from __future__ import annotations
 
 import argparse
-import time
-from collections.abc import Callable
 
 import numpy as np
-import torch
-from torch.utils.flop_counter import FlopCounterMode
+from torch_counts import counted, rate
 
-from evonas.space import Genome, Metrics
 from evonas.spaces.mobile import Mobile
 
 IMAGENET = Mobile(skeleton="imagenet", input_shape=(3, 224, 224), classes=1000)
@@ -24,23 +20,6 @@ SPACES = (
     Mobile(skeleton="tiny", input_shape=(1, 28, 28)),
     Mobile(skeleton="tiny", input_shape=(2, 15, 13), resolutions=(9, 13, 17), squeeze="block", classes=3),
 )
-
-
-def built(space: Mobile, genome: Genome) -> Metrics:
-    """Count a network as it is built, without memory for its weights."""
-    with torch.device("meta"):
-        network, image = space.build(genome).eval(), torch.empty(1, *space.input_shape)
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        network(image)
-    return {"params": sum(p.numel() for p in network.parameters()), "macs": counter.get_total_flops() / 2}
-
-
-def rate(count: Callable[[Genome], object], genomes: list[Genome]) -> float:
-    """Return calls a second of the process's own time."""
-    started = time.process_time()
-    for genome in genomes:
-        count(genome)
-    return len(genomes) / (time.process_time() - started)
 
 
 def main() -> None:
@@ -59,11 +38,12 @@ def main() -> None:
     for number in range(given.genomes):
         space = SPACES[number % len(SPACES)]
         genome = space.sample(rng)
-        equal += space.costs(genome) == built(space, genome)
+        equal += space.costs(genome) == counted(space.build, genome, space.input_shape)
     print(f"params and macs equal torch's counts for {equal} of {given.genomes} genomes")
 
     genomes = [IMAGENET.sample(rng) for _ in range(given.samples)]
-    print(f"built and counted {rate(lambda genome: built(IMAGENET, genome), genomes[:10]):10,.1f} genomes a second")
+    slow = rate(lambda genome: counted(IMAGENET.build, genome, IMAGENET.input_shape), genomes[:10])
+    print(f"built and counted {slow:10,.1f} genomes a second")
     for name, count in (("costs", IMAGENET.costs), ("canonical", IMAGENET.canonical)):
         print(f"{name:17} {rate(count, genomes):10,.0f} genomes a second")
 

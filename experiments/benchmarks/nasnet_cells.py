@@ -8,14 +8,13 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import itertools
-import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from math import sqrt
 
 import numpy as np
 import torch
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
+from torch_counts import counted, rate
 
 from evonas.space import Genome
 from evonas.spaces.nasnet_cell import NASNetCell
@@ -43,21 +42,10 @@ CONFIGURATIONS = (
 )
 
 
-def numbers(network: nn.Module, statistics: bool) -> int:
-    """Count the trainable parameters and, if asked, what batch norms remember: two more numbers a channel."""
-    remembered = [m.running_mean for m in network.modules() if isinstance(m, nn.BatchNorm2d)] if statistics else []
-    return sum(p.numel() for p in network.parameters()) + sum(
-        2 * mean.numel() for mean in remembered if mean is not None
-    )
-
-
-def counted(build: Callable[[Genome], nn.Module], space: NASNetCell, genome: Genome) -> tuple[float, float]:
-    """Count parameters and multiply-adds of a network as it is built, without memory for its weights."""
-    with torch.device("meta"):
-        network, image = build(genome).eval(), torch.empty(1, *space.input_shape)
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        network(image)
-    return float(numbers(network, statistics=False)), counter.get_total_flops() / 2
+def with_statistics(network: nn.Module) -> int:
+    """Count the trainable parameters and what batch norms remember, two more numbers a channel."""
+    remembered = [m.running_mean for m in network.modules() if isinstance(m, nn.BatchNorm2d)]
+    return sum(p.numel() for p in network.parameters()) + sum(2 * m.numel() for m in remembered if m is not None)
 
 
 def published() -> Iterator[str]:
@@ -67,7 +55,7 @@ def published() -> Iterator[str]:
         assert space.costs(genome) == space.costs(space.canonical(genome))
         more = dataclasses.replace(space, classes=100)
         with torch.device("meta"):
-            stored = numbers(more.build_final(genome), statistics=True)
+            stored = with_statistics(more.build_final(genome))
         counts = (space.costs(genome)["final_params"], more.costs(genome)["final_params"], stored)
         told = (f"{count / 1e6:10.3f} ({count / 1e6 / cells.millions - 1:+.1%})" for count in counts)
         yield f"{name:24} {cells.millions:9.2f} {' '.join(told)}"
@@ -96,7 +84,7 @@ def acceptance(count: int) -> Iterator[str]:
 
 
 def numbers_of(space: NASNetCell, genome: Genome, statistics: bool) -> float:
-    """Count as `numbers` counts the final network, without building it."""
+    """Count parameters of the final network and, if asked, statistics as `with_statistics`, without building it."""
     params = space.costs(genome)["final_params"]
     if not statistics:
         return params
@@ -120,8 +108,8 @@ def exactness(genomes: int) -> Iterator[str]:
     equal = total = 0
     for space in CONFIGURATIONS:
         for genome in [space.sample(rng) for _ in range(each)]:
-            search, final = (counted(build, space, genome) for build in (space.build, space.build_final))
-            equal += tuple(space.costs(genome).values()) == (*search, *final)
+            built = (counted(build, genome, space.input_shape) for build in (space.build, space.build_final))
+            equal += [*space.costs(genome).values()] == [count for metrics in built for count in metrics.values()]
             total += 1
     yield f"\ncosts equal to torch's counts, search and final network: {equal}/{total} genomes"
 
@@ -130,20 +118,13 @@ def rates() -> Iterator[str]:
     space, rng = NASNetCell(), np.random.default_rng(0)
     genomes = [space.sample(rng) for _ in range(20_000)]
     space.costs(genomes[0])  # fills its tables
-    slow = rate(lambda genome: [counted(b, space, genome) for b in (space.build, space.build_final)], genomes[:8])
+    both = (space.build, space.build_final)
+    slow = rate(lambda genome: [counted(build, genome, space.input_shape) for build in both], genomes[:8])
     yield f"\n{'both networks':22} genomes/s   times"
     yield f"{'built and counted':22} {slow:9,.1f} {1.0:7,.0f}"
     for name, count in (("costs", space.costs), ("canonical", space.canonical)):
         fast = rate(count, genomes)
         yield f"{name:22} {fast:9,.0f} {fast / slow:7,.0f}"
-
-
-def rate(count: Callable[[Genome], object], genomes: list[Genome]) -> float:
-    """Return calls a second of processor time, so that what else runs here does not matter."""
-    started = time.process_time()
-    for genome in genomes:
-        count(genome)
-    return len(genomes) / (time.process_time() - started)
 
 
 def main() -> None:
