@@ -25,7 +25,7 @@ from evonas.evaluation import Candidate, Evaluation, Failure, FailureKind, Outco
 from evonas.pool import EvaluatorRecipe, WorkerPool
 
 
-def run(pool: WorkerPool, waiting: Sequence[Candidate], patience: float = 120) -> list[Outcome]:
+def run(pool: WorkerPool, waiting: Sequence[Candidate], patience: float = 300) -> list[Outcome]:
     """Evaluate candidates as a search does, and return their outcomes ordered by candidate."""
     queue, outcomes, held = list(waiting), list[Outcome](), 0
     deadline = time.monotonic() + patience

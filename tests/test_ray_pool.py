@@ -139,17 +139,15 @@ class TestLostWorkers:
         assert len(processes(tmp_path, "take_memory", 9)) == 2
 
     def test_a_retry_comes_after_a_pause_in_which_others_are_evaluated(self, tmp_path: Path) -> None:
-        pool = RayPool(ActionRecipe(tmp_path), workers=1, retries=1, backoff_seconds=3)
+        pool = RayPool(ActionRecipe(tmp_path), workers=2, retries=1, backoff_seconds=3)
+        run(pool, candidates("sleep", (2, 3)))  # both workers are there
+        began, worked = time.monotonic(), time.process_time()
         pool.submit([*candidates("kill_itself_once"), *candidates("sleep", (1,))])
-        first, worked = pool.next_outcomes(timeout=90), time.process_time()
-        second = pool.next_outcomes(timeout=90)
-        assert time.process_time() - worked < 1, "the driver sleeps meanwhile"
+        outcomes = [*pool.next_outcomes(timeout=90), *pool.next_outcomes(timeout=90)]
+        assert time.monotonic() - began >= 3, "though a worker was free all the time"
+        assert time.process_time() - worked < 2, "the driver sleeps meanwhile"
         pool.close()
-        assert [outcome.candidate.genome for outcome in [*first, *second]] == [
-            c.genome
-            for action, number in (("sleep", 1), ("kill_itself_once", 0))
-            for c in candidates(action, (number,))
-        ]
+        assert [type(outcome) for outcome in outcomes] == [Evaluation, Evaluation]
 
     def test_a_straggler_is_run_a_second_time_and_the_first_result_wins(self, tmp_path: Path) -> None:
         pool = RayPool(ActionRecipe(tmp_path), workers=2, straggler_factor=5)
@@ -214,7 +212,7 @@ class TestWorkers:
     def test_any_number_of_workers_gives_the_evaluations_of_the_local_pool(self, tmp_path: Path) -> None:
         asked = [*candidates("compute", range(6)), *candidates("train")]
         expected = [timeless(outcome) for outcome in run(LocalPool(ActionRecipe(tmp_path)), asked)]
-        for workers in (1, 2, 4):
+        for workers in (1, 3):
             pool = RayPool(ActionRecipe(tmp_path), workers=workers, cpus=1)
             assert pool.capacity == workers
             assert [timeless(outcome) for outcome in outcomes_of(pool, asked)] == expected
@@ -442,7 +440,7 @@ class Scenario:
 
     def result(self) -> tuple[dict[str, Any], str]:
         """Return what the function saw, and what else was printed."""
-        out, err = self.process.communicate(timeout=150)
+        out, err = self.process.communicate(timeout=400)
         assert self.process.returncode == 0, err
         *printed, seen = out.splitlines()
         return json.loads(seen), "\n".join([*printed, err])
