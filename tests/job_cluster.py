@@ -38,7 +38,7 @@ class JobCluster:
         }
 
     def evonas(
-        self, *words: object, cwd: Path, timeout: float = 180, **variables: str
+        self, *words: object, cwd: Path, timeout: float = 400, **variables: str
     ) -> subprocess.CompletedProcess[str]:
         """Run a command of evonas to its end, as that user."""
         return subprocess.run(
@@ -70,7 +70,7 @@ def job_cluster(storage: Path, cpus: int = 2) -> Iterator[JobCluster]:
         yield JobCluster(url, token, storage)
     finally:
         head.send_signal(signal.SIGTERM)
-        head.wait(timeout=60)
+        head.wait(timeout=120)
         shutil.rmtree(folder, ignore_errors=True)
 
 

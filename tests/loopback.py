@@ -49,13 +49,13 @@ class Member:
         for process in self.processes():
             with suppress(psutil.NoSuchProcess):
                 process.kill()
-        self._process.wait(timeout=30)
+        self._process.wait(timeout=120)
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def stop(self) -> None:
         """End it in order."""
         self._process.send_signal(signal.SIGTERM)
-        self._process.wait(timeout=30)
+        self._process.wait(timeout=120)
         shutil.rmtree(self._folder, ignore_errors=True)
 
 

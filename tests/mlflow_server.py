@@ -114,7 +114,7 @@ def slow_line(port: int, seconds: float | None) -> Iterator[str]:
         listening.shutdown(socket.SHUT_RDWR)
 
 
-def wait_until(claim: Callable[[], bool], limit: float = 30.0) -> None:
+def wait_until(claim: Callable[[], bool], limit: float = 120.0) -> None:
     """Return when a claim holds, or is no longer expected to."""
     deadline = time.monotonic() + limit
     while time.monotonic() < deadline:

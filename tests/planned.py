@@ -17,6 +17,9 @@ class Sleepy(FormulaEvaluator):
         time.sleep(0.02)
         return super().measure(genome, budget)
 
+    def rehearse(self, genome: Genome) -> float:
+        return min(super(Sleepy, self).rehearse(genome) for _ in range(3))
+
 
 class SlowToWarm(FormulaEvaluator):
     """The first genome takes half a second more than others."""

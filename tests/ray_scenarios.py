@@ -32,7 +32,7 @@ def private(folder: Path) -> dict[str, Any]:
     ray_processes = psutil.Process().children(recursive=True)
     listening = {address for process in [psutil.Process(), *ray_processes] for address in _listening(process)}
     pool.close()
-    psutil.wait_procs(ray_processes, timeout=10)
+    psutil.wait_procs(ray_processes, timeout=90)
     again = RayPool(ActionRecipe(folder), workers=1)
     evaluated_again = len(run(again, candidates("compute")))
     again.close()
@@ -56,7 +56,7 @@ def cluster(folder: Path) -> dict[str, Any]:
     small = {"object_store_memory": 80_000_000, "include_dashboard": False}
     nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "num_gpus": 1, **small})
     lost = nodes.add_node(num_cpus=1, **small)
-    nodes.wait_for_nodes()
+    nodes.wait_for_nodes(timeout=120)
     pool = RayPool(ActionRecipe(folder), workers=2, address=nodes.address)
     asked = candidates("wait_for_release", range(2))
     pool.submit(asked)
@@ -67,7 +67,7 @@ def cluster(folder: Path) -> dict[str, Any]:
     while all(psutil.pid_exists(process) for process in first_attempts):
         assert pool.next_outcomes(timeout=0.1) == []
     (folder / "release").touch()
-    outcomes = [type(outcome).__name__ for _ in range(2) for outcome in pool.next_outcomes(timeout=60)]
+    outcomes = [type(outcome).__name__ for _ in range(2) for outcome in pool.next_outcomes(timeout=120)]
     pool.close()
     on_gpu = RayPool(ActionRecipe(folder), gpus=0.5, cpus=0.5, address=nodes.address)
     gpu_workers = on_gpu.capacity

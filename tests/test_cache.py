@@ -118,7 +118,7 @@ def test_writers_and_readers_in_many_processes_see_whole_entries_only(tmp_path: 
     writers = [
         subprocess.Popen([sys.executable, "-c", program, tmp_path], env=environment(), cwd=TESTS) for _ in range(3)
     ]
-    assert [writer.wait(timeout=60) for writer in writers] == [0, 0, 0]
+    assert [writer.wait(timeout=300) for writer in writers] == [0, 0, 0]
     assert len(list(tmp_path.rglob("*"))) == 2, "a folder and an entry, and no drafts"
 
 

@@ -56,12 +56,12 @@ def test_networks_of_all_sizes_are_rehearsed() -> None:
     macs = [macs for macs, _ in found.points]
     assert macs == sorted(macs)
     assert macs[-1] > 50 * macs[0]
-    assert (found.seconds_fixed, found.seconds_per_mac) == pytest.approx((2, 1e-6))
+    assert (found.seconds_fixed, found.seconds_per_mac) == pytest.approx((2, 1e-6), rel=0.01)
 
 
 def test_warming_up_counts_once() -> None:
     found = calibration("planned:SlowToWarm")
-    assert found.warm_up_seconds == pytest.approx(0.5, abs=0.4)
+    assert 0.3 < found.warm_up_seconds < 20, "and not for each of 60"
     assert found.seconds_fixed < 0.1
 
 

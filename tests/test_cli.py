@@ -23,6 +23,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     experiment = write_experiment(folder, evaluations=24, tracking={"use": "evonas.tracking.mlflow:MLflow"})
     done = evonas("run", experiment, "--run", "runs/one", cwd=folder)
     assert done.returncode == 0, done.stderr
+    assert evonas("sync", "runs/one", cwd=folder).returncode == 0, "what MLflow had no time for"
     return folder
 
 

@@ -196,7 +196,7 @@ class TestSlurm:
         for evaluations in ("24", "36"):
             done = subprocess.run(
                 ["bash", ROOT / "docs" / "slurm.sh", "experiment.yaml", f"evaluations={evaluations}"],
-                cwd=tmp_path, env=variables, capture_output=True, text=True, timeout=120, check=False,
+                cwd=tmp_path, env=variables, capture_output=True, text=True, timeout=300, check=False,
             )  # fmt: skip
             assert done.returncode == 0, done.stderr
         assert "resumed at 24 of 36" in done.stdout

@@ -15,8 +15,7 @@ from loopback import Head, Node, free_port, loopback_cluster
 def outcomes(run: Path) -> list[int]:
     """Return the candidates of a journal that have an outcome, in its order."""
     journal = run / "journal.jsonl"
-    lines = journal.read_text().splitlines() if journal.exists() else []
-    return [record["id"] for record in map(json.loads, lines) if record["event"] == "finished"]
+    return [record["id"] for record in map(json.loads, _whole_lines(journal)) if record["event"] == "finished"]
 
 
 def result(run: Path) -> tuple[str, str]:
@@ -34,14 +33,19 @@ def started(experiment: Path, run: str, folder: Path) -> subprocess.Popen[bytes]
 
 def processes(folder: Path) -> list[int]:
     """Return the process of each evaluation."""
-    measured = folder / "measured.jsonl"
-    return [json.loads(line)["process"] for line in measured.read_text().splitlines()] if measured.exists() else []
+    return [json.loads(line)["process"] for line in _whole_lines(folder / "measured.jsonl")]
+
+
+def _whole_lines(file: Path) -> list[str]:
+    """Return the lines of a file that another process appends to, without one that is being written."""
+    return file.read_text().split("\n")[:-1] if file.exists() else []
 
 
 def test_a_search_outlives_its_cluster(tmp_path: Path) -> None:
     port = free_port()
     pool = {"use": "evonas.workers.ray_pool:RayPool", "workers": 2, "address": f"127.0.0.1:{port}"}
-    experiment = write_experiment(tmp_path, evaluator="slow:SlowFormula", evaluations=48, pool=pool)
+    unhurried = {"use": "slow:SlowFormula", "pause": 0.3}
+    experiment = write_experiment(tmp_path, evaluator=unhurried, evaluations=48, pool=pool)
     head = Head(port)
     driver = started(experiment, "lost", tmp_path)
     try:
@@ -53,7 +57,7 @@ def test_a_search_outlives_its_cluster(tmp_path: Path) -> None:
         assert had < 48
         time.sleep(1)
         head = Head(port)
-        assert driver.wait(timeout=120) == 0, (tmp_path / "output.log").read_text()
+        assert driver.wait(timeout=240) == 0, (tmp_path / "output.log").read_text()
     finally:
         driver.kill()
         head.kill()

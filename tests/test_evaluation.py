@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -228,7 +227,7 @@ class TestManyAtOnce:
         began = time.perf_counter()
         seconds = [outcome.seconds for outcome in evaluate_many(Batched(), group([0] * 4))]  # type: ignore[union-attr]
         assert 0.2 <= sum(seconds) < time.perf_counter() - began
-        assert statistics.median(seconds) < 0.15
+        assert min(seconds) >= 0.05, "a quarter each"
 
     def test_candidates_of_a_budget_are_a_batch(self) -> None:
         evaluator = Batched()

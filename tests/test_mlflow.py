@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -55,8 +56,8 @@ def _no_address_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def _busy_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("CLOSE_SECONDS", "INTERRUPTED_SECONDS"):
-        monkeypatch.setattr(mlflow_module, name, mlflow_module.CLOSE_SECONDS_AT_MOST)
+    for name in ("CLOSE_SECONDS", "INTERRUPTED_SECONDS", "CLOSE_SECONDS_AT_MOST"):
+        monkeypatch.setattr(mlflow_module, name, 300.0)
     monkeypatch.setattr(mlflow_module, "SILENT_SECONDS", 10.0)
     monkeypatch.setattr(mlflow_module, "FIRST_SECONDS", 0.0)
     monkeypatch.setattr(mlflow_pace, "SHARE", 1.0)
@@ -77,7 +78,7 @@ class TestEmbedded(TrackerContract):
 
 
 class TestUnreachable(TrackerContract):
-    close_seconds = 5.0
+    close_seconds = 60.0
 
     def tracker(self, run_folder: Path, space: SearchSpace) -> MLflow:
         return MLflow(run_folder, space, uri=f"http://127.0.0.1:{free_port()}", must_answer=False)
@@ -409,6 +410,12 @@ def _endless(delivery: Delivery, *, ending: bool) -> bool:
     return True
 
 
+def _interrupt_when(announced: Callable[[], object]) -> None:
+    while not announced():
+        time.sleep(0.05)
+    os.kill(os.getpid(), signal.SIGINT)
+
+
 def test_interrupted_search_waits_for_seconds_only(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -417,7 +424,7 @@ def test_interrupted_search_waits_for_seconds_only(
     run = new_run(tmp_path)
     tracker = MLflow(run, SPACE)
     _, history = play(tracker, run, search("impatient")[:12])
-    assert seconds(lambda: tracker.closed(history)) < 4
+    assert seconds(lambda: tracker.closed(history)) < 60
     assert tracker.unsent
     assert f"evonas sync {run}" in caplog.messages[-1]
 
@@ -430,13 +437,13 @@ def test_ctrl_c_skips_the_wait_at_the_end_which_is_announced(
     run = new_run(tmp_path)
     tracker = MLflow(run, SPACE)
     _, history = play(tracker, run, search("skipped"))
-    threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT)).start()
-    assert 0.5 < seconds(lambda: tracker.closed(history)) < 20
+    threading.Thread(target=_interrupt_when, args=(lambda: caplog.messages,)).start()
+    assert seconds(lambda: tracker.closed(history)) < 60
     assert tracker.unsent
     announced, missing = caplog.messages
     assert "Ctrl-C skips it" in announced
     assert "lacks" in missing
-    assert seconds(lambda: tracker.closed(history)) < 1
+    assert seconds(lambda: tracker.closed(history)) < 20
 
 
 def test_sync_needs_a_journal(tmp_path: Path) -> None:
@@ -448,8 +455,8 @@ def in_a_process(script: str, run: Path) -> subprocess.CompletedProcess[str]:
     """Run a script that knows this module's names, and its `run` folder, in a process that may die."""
     known = f"import sys\nfrom pathlib import Path\nsys.path.insert(0, {str(Path(__file__).parent)!r})\n"
     known += f"from test_mlflow import *\nrun = Path({str(run)!r})\n"
-    for name in ("CLOSE_SECONDS", "INTERRUPTED_SECONDS", "SILENT_SECONDS"):
-        known += f"mlflow_module.{name} = 30.0\n"  # on a busy machine
+    for name in ("CLOSE_SECONDS", "INTERRUPTED_SECONDS", "CLOSE_SECONDS_AT_MOST", "SILENT_SECONDS"):
+        known += f"mlflow_module.{name} = 300.0\n"  # on a busy machine
     return subprocess.run([sys.executable, "-c", known + script], capture_output=True, text=True, cwd=run)
 
 

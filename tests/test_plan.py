@@ -58,7 +58,7 @@ def test_planned_time_is_that_of_the_search(sleepy: tuple[Plan, Path, History]) 
     made, path, history = sleepy
     (own,) = [forecast for forecast in made.forecasts if forecast.workers == made.workers == 1]
     assert 60 * 0.02 <= own.seconds < 10 * history.elapsed
-    assert 60 * 0.02 <= history.elapsed < 10 * own.seconds
+    assert 60 * 0.02 <= history.elapsed < 10 * own.seconds + 30
     assert own.evaluation_seconds >= 0.02
     assert rows(path, history)["seconds of the search"] == (own.seconds, history.elapsed)
 

@@ -32,10 +32,11 @@ def shell(script: str, folder: Path, **variables: str) -> subprocess.CompletedPr
     return subprocess.run(
         ["bash", "-euo", "pipefail", "-c", script],
         cwd=folder, env={**environment(), "PATH": path, **variables},
-        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=500, check=False,
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=1200, check=False,
     )  # fmt: skip
 
 
+@pytest.mark.timeout(1500)
 @pytest.mark.parametrize("number", range(len(BLOCKS)))
 def test_block_of_the_readme(number: int, newcomer: Path) -> None:
     language, text = BLOCKS[number]

@@ -32,12 +32,13 @@ def wait_for_outcomes(run: Path, count: int, process: subprocess.Popen[str]) -> 
     journal = run / "journal.jsonl"
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
+        ended = process.poll() is not None
         if journal.exists() and journal.read_bytes().count(b'"event":"finished"') >= count:
             return
-        if process.poll() is not None:
+        if ended:
             raise AssertionError(f"the search ended before {count} outcomes: {(run.parent / 'output.log').read_text()}")
         time.sleep(0.01)
-    raise AssertionError(f"no {count} outcomes within a minute: {(run.parent / 'output.log').read_text()}")
+    raise AssertionError(f"no {count} outcomes within two minutes: {(run.parent / 'output.log').read_text()}")
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +114,8 @@ def test_front_is_the_same_on_any_number_of_workers(
 def test_an_interrupted_search_ends_cleanly_and_says_how_to_resume(
     pool: str, number: signal.Signals, tmp_path: Path
 ) -> None:
-    process = start("run", write_experiment(tmp_path, evaluator=SLOW, pool=pool), "--run", "run", cwd=tmp_path)
+    experiment = write_experiment(tmp_path, evaluator={"use": SLOW, "pause": 0.3}, pool=pool)
+    process = start("run", experiment, "--run", "run", cwd=tmp_path)
     wait_for_outcomes(tmp_path / "run", 5, process)
     process.send_signal(number)
     assert process.wait(timeout=90) == 130

@@ -41,7 +41,7 @@ def killed(folder: Path, patch: Callable[[], None], changes: Mapping[str, Any]) 
 
     process = get_context("fork").Process(target=training)
     process.start()
-    process.join(120)
+    process.join(300)
     return process.exitcode
 
 

@@ -72,7 +72,7 @@ def test_a_batch_is_chosen_while_the_last_of_the_one_before_are_evaluated() -> N
     for candidate in first[:3]:
         assert not Slow.fitting.is_set()
         strategy.tell(toy_evaluation(candidate))
-    assert Slow.fitting.wait(10), "three outcomes are in, and three are open"
+    assert Slow.fitting.wait(300), "three outcomes are in, and three are open"
     assert threading.current_thread().name != Slow.thread
     assert all(thread.daemon for thread in threading.enumerate() if thread.name == Slow.thread), "no exit waits for it"
     Slow.may_end.set()

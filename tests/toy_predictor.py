@@ -49,7 +49,7 @@ class Slow(Linear):
     def fit(self, features: Features, targets: np.ndarray) -> None:
         type(self).thread = threading.current_thread().name
         self.fitting.set()
-        assert self.may_end.wait(10)
+        assert self.may_end.wait(300)
         super().fit(features, targets)
 
 

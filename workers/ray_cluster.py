@@ -152,7 +152,10 @@ def cluster_address(option: str | None) -> str | None:
 def check_answers(address: str) -> None:
     """Raise ResourceError unless a Ray head answers at `host:port`, within seconds: Ray would try for minutes."""
     try:
-        first_bytes = _greet(address)
+        try:
+            first_bytes = _greet(address)
+        except TimeoutError:  # a busy head gets a second chance
+            first_bytes = _greet(address)
     except OSError as error:
         raise ResourceError(f"no Ray cluster answers at {address} ({error}); {_way_in()}") from error
     if first_bytes is not None and first_bytes[3:4] != bytes([_SETTINGS_FRAME]):
