@@ -20,9 +20,11 @@ HEAD = "head-node:6379"
 
 @pytest.fixture(scope="module")
 def newcomer(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the experiments beside the newcomer's own files."""
+    """A folder with the experiments beside the newcomer's own files; its quickstart trains for two epochs."""
     folder = tmp_path_factory.mktemp("newcomer")
     shutil.copytree(ROOT / "experiments", folder / "experiments")
+    quickstart = folder / "experiments" / "quickstart.yaml"
+    quickstart.write_text(quickstart.read_text().replace("epochs: 12", "epochs: 2"))
     return folder
 
 
