@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import statistics
 import time
 from collections.abc import Callable
@@ -24,7 +25,7 @@ class TrackerContract:
     hook_seconds = 0.05
     """How long hooks of a kind may hold the driver up in the median; one may for twenty times that: machines stall."""
 
-    close_seconds = 40.0
+    close_seconds = 120.0
     """How long the end of a search may take."""
 
     def tracker(self, run_folder: Path, space: SearchSpace) -> Tracker:
@@ -38,10 +39,8 @@ class TrackerContract:
         tracker = self.tracker(run, synthetic.IntegerSpace())
         hooks, history = play(tracker, run, self.events())
         assert all(statistics.median(hooks[kind]) < self.hook_seconds for kind in ("outcome", "generation"))
-        *_, longest, _ = sorted(
-            seconds for each in hooks.values() for seconds in each
-        )  # one stall of the machine aside
-        assert longest < 20 * self.hook_seconds
+        longest = sorted(itertools.chain(*hooks.values()))
+        assert longest[-2] < 20 * self.hook_seconds, "one stall of the machine aside"
         assert seconds(lambda: tracker.closed(history)) < self.close_seconds
         assert seconds(lambda: tracker.closed(history)) < self.close_seconds / 4, "closed for a second time"
 
