@@ -10,14 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pool_evaluators import (
-    ActionRecipe,
-    BatchRecipe,
-    BrokenRecipe,
-    OddRecipe,
-    RefusingRecipe,
-    candidates,
-)
+from pool_evaluators import ActionRecipe, BatchRecipe, BrokenRecipe, OddRecipe, RefusingRecipe, candidates
 
 from evonas.errors import ConfigError, DataError, EvonasError
 from evonas.evaluation import Candidate, Evaluation, Failure, FailureKind, Outcome, evaluate

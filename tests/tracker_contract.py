@@ -39,8 +39,8 @@ class TrackerContract:
         tracker = self.tracker(run, synthetic.IntegerSpace())
         hooks, history = play(tracker, run, self.events())
         assert all(statistics.median(hooks[kind]) < self.hook_seconds for kind in ("outcome", "generation"))
-        longest = sorted(itertools.chain(*hooks.values()))
-        assert longest[-2] < 20 * self.hook_seconds, "one stall of the machine aside"
+        spent = sorted(itertools.chain(*hooks.values()))
+        assert spent[-2] < 20 * self.hook_seconds, "one stall of the machine aside"
         assert seconds(lambda: tracker.closed(history)) < self.close_seconds
         assert seconds(lambda: tracker.closed(history)) < self.close_seconds / 4, "closed for a second time"
 
